@@ -1,0 +1,391 @@
+/* core/greenlet.c - layer: core. The life of a greenlet: made, started, run
+ * under a pcall of its own, finished, its links fired, killed. See
+ * greenlet.h for what it owns. What Lua sees is in greenlet_lua.c.
+ *
+ * A greenlet needs no finalizer: what it holds outside Lua (a place in a
+ * queue or heap, an anchor) it holds only while the hub anchors it. */
+#include "core/greenlet.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/except.h"
+#include "core/park.h"
+#include "core/report.h"
+#include "core/timeout.h"
+#include "core/tree.h"
+
+const char gev_key_args = 0, gev_key_links = 0, gev_key_pending = 0,
+           gev_key_traceback = 0, gev_key_stack = 0;
+static const char failure_key = 0; /* marks {error, traceback} */
+
+static bool greenlet_is_ready(const void *self) {
+  return ((const struct gev_greenlet *)self)->state == GEV_DEAD;
+}
+static struct gev_waitq *greenlet_waiters(void *self) {
+  return &((struct gev_greenlet *)self)->joiners;
+}
+const struct gev_class gev_greenlet_class = {"Greenlet", greenlet_is_ready,
+                                             greenlet_waiters};
+
+/* --- user values ----------------------------------------------------------- */
+
+bool gev_push_extra(lua_State *L, int idx) {
+  return lua_getiuservalue(L, idx, 2) == LUA_TTABLE;
+}
+
+void gev_make_extra(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (gev_push_extra(L, idx)) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, idx, 2);
+}
+
+void gev_push_greenlet(lua_State *L, struct gev_hub *h,
+                       const struct gev_greenlet *g) {
+  gev_push_anchored(L, h, g->ref);
+}
+
+/* --- the body ---------------------------------------------------------------- */
+
+/* Message handler: where a greenlet dies of an error the stack is still
+ * whole, so the traceback is taken here. Exits are no failures. */
+static int on_error(lua_State *L) {
+  if (gev_exc_is(L, 1, GEV_EXC_GREENLETEXIT)) return 1;
+  lua_createtable(L, 2, 1);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  luaL_traceback(L, L, NULL, 1);
+  lua_rawseti(L, -2, 2);
+  lua_pushboolean(L, true);
+  lua_rawsetp(L, -2, &failure_key);
+  return 1;
+}
+
+static int body_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)ctx;
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+  return lua_gettop(L) - 1;
+}
+
+/* Runs the function under a pcall, so that <close> variables may block while
+ * an error or a kill unwinds the greenlet. */
+static int body(lua_State *L) {
+  lua_pushcfunction(L, on_error);
+  lua_insert(L, 1);
+  int nargs = lua_gettop(L) - 2;
+  return body_k(L, lua_pcallk(L, nargs, LUA_MULTRET, 1, 0, body_k), 0);
+}
+
+/* --- making and starting ------------------------------------------------------ */
+
+void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
+  memset(g, 0, sizeof *g);
+  g->cls = &gev_greenlet_class;
+  g->flags = flags;
+  g->task.run = gev_greenlet_run;
+  g->timer.node.kind = GEV_TIMER_GREENLET;
+  gev_list_init(&g->task.link);
+  gev_waitq_init(&g->joiners);
+}
+
+struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
+                                      int nargs, uint16_t flags) {
+  luaL_checkstack(L, 4, NULL);
+  struct gev_greenlet *g = lua_newuserdatauv(L, sizeof *g, 3);
+  gev_greenlet_init(g, flags);
+  lua_insert(L, -2);
+  lua_setmetatable(L, -2);
+  lua_State *co = lua_newthread(L);
+  lua_setiuservalue(L, -2, 1);
+  gev_tree_enter(L, h, g);
+  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 2))
+    luaL_error(L, "too many arguments to a greenlet");
+  lua_rotate(L, -(nargs + 2), 1); /* userdata below the function */
+  lua_pushcfunction(co, body);
+  lua_xmove(L, co, nargs + 1);
+  g->co = g->L = co;
+  g->nargs = (int16_t)(nargs + 1);
+  return g;
+}
+
+void gev_greenlet_start(lua_State *L, struct gev_hub *h,
+                        struct gev_greenlet *g, int64_t due) {
+  if (g->state != GEV_NEW) return;
+  if (due) {
+    gev_loop(L, h);
+    gev_timer_reserve(L, h);
+  }
+  lua_pushvalue(L, -1);
+  g->ref = gev_anchor(L, h);
+  g->state = GEV_STARTING;
+  g->flags |= GEV_BEGUN;
+  h->greenlets++;
+  if (due)
+    gev_timer_start(h, &g->timer, due);
+  else
+    gev_ready(h, &g->task);
+}
+
+void gev_greenlet_due(struct gev_hub *h, struct gev_timer *t) {
+  struct gev_greenlet *g = gev_container(t, struct gev_greenlet, timer);
+  if (g->state == GEV_PARKED)
+    gev_wait_end(h, g, GEV_TIMEDOUT);
+  else
+    gev_ready(h, &g->task);
+}
+
+/* --- the end ------------------------------------------------------------------ */
+
+/* Pops the outcome and makes it the greenlet's. The userdata is at idx. */
+static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
+                   int idx) {
+  lua_setiuservalue(L, idx, 1);
+  if (gev_push_extra(L, idx)) {
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, &gev_key_args);
+  }
+  lua_pop(L, 1);
+  gev_timeouts_forget(g);
+  g->flags &= (uint16_t)~GEV_PENDING;
+  g->state = GEV_DEAD;
+  g->co = g->L = NULL;
+  if (g->flags & GEV_BEGUN) h->greenlets--;
+}
+
+/* Replaces the {error, traceback} of on_error by the two; an error that did
+ * not pass there has no traceback. */
+static void unwrap(lua_State *L) {
+  if (lua_istable(L, -1)) {
+    bool wrapped = lua_rawgetp(L, -1, &failure_key) == LUA_TBOOLEAN;
+    lua_pop(L, 1);
+    if (wrapped) {
+      lua_rawgeti(L, -1, 1);
+      lua_rawgeti(L, -2, 2);
+      lua_remove(L, -3);
+      return;
+    }
+  }
+  lua_pushnil(L);
+}
+
+static void keep_traceback(lua_State *L, int idx) {
+  if (lua_isnil(L, -1)) return;
+  gev_make_extra(L, idx);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, &gev_key_traceback);
+  lua_pop(L, 1);
+}
+
+/* The error on the top of the stack is the outcome: a GreenletExit is a
+ * value, anything else a failure, which is reported. Pops it. */
+static void settle_error(lua_State *L, struct gev_hub *h,
+                         struct gev_greenlet *g, int idx) {
+  unwrap(L);
+  bool failed = !gev_exc_is(L, -2, GEV_EXC_GREENLETEXIT);
+  if (failed) {
+    keep_traceback(L, idx);
+    g->flags |= GEV_FAILED;
+  }
+  lua_pushvalue(L, -2);
+  settle(L, h, g, idx);
+  if (failed) {
+    lua_pushvalue(L, idx);
+    lua_insert(L, -3); /* context, error, traceback */
+    gev_report(h);
+  } else {
+    lua_pop(L, 2);
+  }
+}
+
+/* Moves the n results from co and makes them the outcome. */
+static void settle_values(lua_State *L, struct gev_hub *h,
+                          struct gev_greenlet *g, int n, int idx) {
+  lua_State *co = g->co;
+  if (n > 1 && !(g->flags & GEV_RAW)) {
+    gev_pack(co, lua_gettop(co) - n + 1, n);
+    g->flags |= GEV_MULTI;
+    n = 1;
+  }
+  if (n == 1)
+    lua_xmove(co, L, 1);
+  else
+    lua_pushnil(L);
+  settle(L, h, g, idx);
+}
+
+void gev_greenlet_finish(struct gev_hub *h, struct gev_greenlet *g,
+                         int status, int n) {
+  lua_State *L = h->L;
+  luaL_checkstack(L, 8, NULL);
+  gev_push_greenlet(L, h, g);
+  int idx = lua_gettop(L);
+  if (status == LUA_OK) {
+    settle_values(L, h, g, n, idx);
+  } else {
+    lua_xmove(g->co, L, 1);
+    lua_resetthread(g->co);
+    settle_error(L, h, g, idx);
+  }
+  lua_settop(L, idx - 1);
+  gev_greenlet_notify(h, g);
+}
+
+/* Calls one link. Stack: list of links, greenlet, kind, function (the last
+ * two are popped). */
+static void fire_link(lua_State *L, struct gev_hub *h, int greenlet) {
+  if (lua_toboolean(L, -2)) { /* rawlink: here and now */
+    lua_pushvalue(L, -1);
+    lua_pushvalue(L, greenlet);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+      lua_pushvalue(L, greenlet);
+      lua_insert(L, -2);
+      lua_pushnil(L);
+      gev_report(h);
+    }
+    lua_pop(L, 2);
+    return;
+  }
+  lua_remove(L, -2);
+  lua_pushvalue(L, greenlet);
+  gev_push_rawclass(L, h);
+  gev_greenlet_start(L, h, gev_greenlet_new(L, h, 1, GEV_RAW), 0);
+  lua_pop(L, 1);
+}
+
+static bool is_wanted(const struct gev_greenlet *g, lua_Integer kind) {
+  switch (kind) {
+    case GEV_LINK_VALUE: return !(g->flags & GEV_FAILED);
+    case GEV_LINK_EXCEPTION: return (g->flags & GEV_FAILED) != 0;
+    case GEV_LINK_REMOVED: return false;
+    default: return true;
+  }
+}
+
+/* Pops links off the list one by one, in order, so that a link may take out
+ * a later one or add another. */
+static void fire_links(lua_State *L, struct gev_hub *h,
+                       struct gev_greenlet *g, int greenlet) {
+  luaL_checkstack(L, 12, NULL);
+  gev_make_extra(L, greenlet);
+  lua_rawgetp(L, -1, &gev_key_links);
+  for (int i = 1; lua_rawgeti(L, -1, i) == LUA_TTABLE; i++) {
+    lua_pushboolean(L, false);
+    lua_rawseti(L, -3, i); /* popped before it is called */
+    lua_rawgeti(L, -1, 1);
+    lua_Integer kind = lua_tointeger(L, -1);
+    lua_rawgeti(L, -2, 2);
+    lua_remove(L, -3);
+    lua_remove(L, -2);
+    if (is_wanted(g, kind)) {
+      lua_pushboolean(L, kind == GEV_LINK_RAW);
+      lua_insert(L, -2);
+      fire_link(L, h, greenlet);
+    } else {
+      lua_pop(L, 1);
+    }
+  }
+  g->flags &= (uint16_t)~GEV_LINKED;
+  lua_pushnil(L);
+  lua_rawsetp(L, -4, &gev_key_links);
+  lua_pop(L, 3);
+}
+
+void gev_greenlet_notify(struct gev_hub *h, struct gev_greenlet *g) {
+  lua_State *L = h->L;
+  g->flags &= (uint16_t)~GEV_NOTIFYING;
+  if (g->flags & GEV_LINKED) {
+    luaL_checkstack(L, 2, NULL);
+    gev_push_greenlet(L, h, g);
+    fire_links(L, h, g, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  gev_waitq_wake_all(h, &g->joiners, g);
+  if (g->flags & GEV_NOTIFYING) return; /* a link has linked again */
+  int ref = g->ref;
+  g->ref = 0;
+  gev_unanchor(L, h, ref);
+}
+
+/* --- kill ---------------------------------------------------------------------- */
+
+/* It has not run and never will: the exception on the top is its outcome.
+ * Its links fire in the next pass, as for any other. */
+static void never_run(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
+                      int idx) {
+  if (g->state == GEV_NEW) {
+    lua_pushvalue(L, idx);
+    g->ref = gev_anchor(L, h);
+  } else if (gev_heap_has(&g->timer.node)) {
+    gev_timer_stop(h, &g->timer);
+  } else {
+    gev_unlink(&g->task.link);
+  }
+  g->flags |= GEV_NOTIFYING;
+  if (L != h->L) lua_xmove(L, h->L, 1);
+  lua_State *H = h->L;
+  luaL_checkstack(H, 8, NULL);
+  gev_push_greenlet(H, h, g);
+  lua_insert(H, -2);
+  int top = lua_gettop(H);
+  settle_error(H, h, g, top - 1);
+  lua_settop(H, top - 2);
+  gev_ready(h, &g->task);
+}
+
+void gev_greenlet_throw(lua_State *L, struct gev_hub *h, int idx) {
+  struct gev_greenlet *g = lua_touserdata(L, idx);
+  idx = lua_absindex(L, idx);
+  if (g->state == GEV_DEAD)
+    lua_pop(L, 1);
+  else if (g->state == GEV_NEW || g->state == GEV_STARTING)
+    never_run(L, h, g, idx);
+  else
+    gev_interrupt(L, h, g);
+}
+
+void gev_add_pending(lua_State *L, struct gev_hub *h,
+                     struct gev_greenlet *g) {
+  luaL_checkstack(L, 6, NULL);
+  gev_push_greenlet(L, h, g);
+  gev_make_extra(L, -1);
+  if (lua_rawgetp(L, -1, &gev_key_pending) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, &gev_key_pending);
+  }
+  lua_pushvalue(L, -4); /* the exception */
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 4);
+  g->flags |= GEV_PENDING;
+}
+
+/* Pops the first pending kill from the list; clears the flag with the last. */
+static void take_kill(lua_State *L, struct gev_hub *h,
+                      struct gev_greenlet *g) {
+  gev_push_greenlet(L, h, g);
+  gev_push_extra(L, -1);
+  lua_rawgetp(L, -1, &gev_key_pending);
+  lua_rawgeti(L, -1, 1);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, -2);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, -2, i + 1);
+    lua_rawseti(L, -3, i);
+  }
+  if (n <= 1) g->flags &= (uint16_t)~GEV_PENDING;
+  lua_replace(L, -4);
+  lua_pop(L, 2);
+}
+
+bool gev_take_pending(lua_State *L, struct gev_hub *h,
+                      struct gev_greenlet *g) {
+  luaL_checkstack(L, 6, NULL);
+  if ((g->flags & GEV_PENDING) && !g->shield) {
+    take_kill(L, h, g);
+    return true;
+  }
+  return gev_timeout_take(L, h, g);
+}

@@ -1,0 +1,292 @@
+/* core/hub.c - layer: core. See hub.h. The loop, and the only file besides
+ * coroutine.c that resumes. Owns the uv loop, its alarm and waker, the timer
+ * heap and the anchors; all are released by gev_hub_close. */
+#include "core/hub.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/except.h"
+#include "core/interrupt.h"
+#include "core/park.h"
+#include "core/report.h"
+#include "core/sleep.h"
+#include "core/timeout.h"
+
+enum { CLOCK_CHECK_EVERY = 50 };
+
+void gev_panic(const char *what, const char *one, const char *two) {
+  fprintf(stderr, "gevent: internal error: %s (%s; %s)\n", what, one, two);
+  abort();
+}
+
+/* --- time ---------------------------------------------------------------- */
+
+int64_t gev_deadline(double seconds) {
+  if (seconds < 0 || seconds > 6e9) return GEV_NEVER;
+  return gev_now() + (int64_t)ceil(seconds * 1e9);
+}
+
+double gev_remaining(int64_t deadline) {
+  if (deadline == GEV_NEVER) return -1;
+  int64_t left = deadline - gev_now();
+  return left > 0 ? (double)left / 1e9 : 0;
+}
+
+void gev_timer_reserve(lua_State *L, struct gev_hub *h) {
+  if (!gev_heap_reserve(&h->timers)) luaL_error(L, "not enough memory");
+}
+
+static void fire(struct gev_hub *h, struct gev_timer *t) {
+  if (t->node.kind == GEV_TIMER_TIMEOUT)
+    gev_timeout_fire(h, t);
+  else
+    gev_greenlet_due(h, t);
+}
+
+static void fire_timers(struct gev_hub *h) {
+  struct gev_heapnode *node = gev_heap_top(&h->timers);
+  if (!node) return;
+  int64_t now = gev_now();
+  for (; node && node->key <= now; node = gev_heap_top(&h->timers)) {
+    gev_heap_remove(&h->timers, node);
+    fire(h, gev_container(node, struct gev_timer, node));
+  }
+}
+
+static void alarm_cb(uv_timer_t *alarm) {
+  struct gev_hub *h = alarm->loop->data;
+  h->alarm_due = GEV_NEVER;
+}
+
+/* Sets the alarm for the earliest timer, unless it rings sooner anyway: a
+ * deadline that is met costs the loop nothing. Whole milliseconds, rounded
+ * up on the loop's own clock, so that no timer is early. */
+static void set_alarm(struct gev_hub *h) {
+  struct gev_heapnode *first = gev_heap_top(&h->timers);
+  if (!first || h->alarm_due <= first->key) return;
+  uv_update_time(h->loop);
+  uint64_t at = ((uint64_t)first->key + 999999) / 1000000;
+  uint64_t now = uv_now(h->loop);
+  uv_timer_start(h->alarm, alarm_cb, at > now ? at - now : 0, 0);
+  h->alarm_due = first->key;
+}
+
+/* --- the loop ------------------------------------------------------------ */
+
+static void waker_cb(uv_async_t *waker) { (void)waker; }
+
+uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h) {
+  if (h->loop) return h->loop;
+  if (h->closing) luaL_error(L, "the Lua state is being closed");
+  uv_loop_t *loop = malloc(sizeof *loop);
+  h->alarm = malloc(sizeof *h->alarm);
+  h->waker = malloc(sizeof *h->waker);
+  int err = loop && h->alarm && h->waker ? uv_loop_init(loop) : UV_ENOMEM;
+  if (err == 0) {
+    err = uv_async_init(loop, h->waker, waker_cb);
+    if (err) uv_loop_close(loop);
+  }
+  if (err) {
+    free(loop);
+    free(h->alarm);
+    free(h->waker);
+    h->alarm = NULL;
+    h->waker = NULL;
+    luaL_error(L, "cannot start the event loop: %s", uv_strerror(err));
+  }
+  uv_timer_init(loop, h->alarm);
+  gev_handle_own(h->alarm, &h->alarm);
+  gev_handle_own(h->waker, &h->waker);
+  loop->data = h;
+  h->loop = loop;
+  h->alarm_due = GEV_NEVER;
+  return loop;
+}
+
+bool gev_hub_alive(const struct gev_hub *h) {
+  return h->external > 0 || h->timers.n > h->unref_timers;
+}
+
+static void poll_loop(struct gev_hub *h, bool block) {
+  if (block) {
+    set_alarm(h);
+    gev_sigint_watch(h);
+  }
+  uv_run(h->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  h->polls++;
+  h->run_since_check = 0;
+  h->slice_start = 0;
+  fire_timers(h);
+}
+
+/* Has the switch interval passed since the last poll? Looks at the clock
+ * every CLOCK_CHECK_EVERY tasks only. */
+static bool slice_is_over(struct gev_hub *h) {
+  if (++h->run_since_check < CLOCK_CHECK_EVERY) return false;
+  h->run_since_check = 0;
+  int64_t now = gev_now();
+  if (h->slice_start == 0) h->slice_start = now;
+  return now - h->slice_start >= h->switch_interval;
+}
+
+/* Runs tasks until none is left, the slice is over, or the main greenlet's
+ * turn has come: then returns true. */
+static bool run_ready(struct gev_hub *h) {
+  while (!gev_list_empty(&h->ready)) {
+    struct gev_task *t =
+        gev_container(h->ready.next, struct gev_task, link);
+    gev_unlink(&t->link);
+    if (t == &h->main->task) return true;
+    t->run(h, t);
+    if (slice_is_over(h)) {
+      poll_loop(h, false);
+      if (h->interrupted) gev_sigint_deliver(h);
+    }
+  }
+  return false;
+}
+
+/* Nothing will ever happen: hub:join is over, anything else is LoopExit. */
+static void starved(struct gev_hub *h) {
+  if (gev_hub_join_over(h)) return;
+  gev_push_loopexit(h->L, h);
+  gev_interrupt(h->L, h, h->main);
+}
+
+static void wake_idlers(struct gev_hub *h) {
+  while (!gev_list_empty(&h->idlers)) {
+    struct gev_task *t =
+        gev_container(h->idlers.next, struct gev_task, link);
+    gev_unlink(&t->link);
+    gev_wake(h, gev_task_greenlet(t), &h->idlers, GEV_WOKEN);
+  }
+}
+
+/* One poll, blocking if it may; idlers wake when it finds nothing to do. */
+static void step(struct gev_hub *h, bool block) {
+  if (!gev_list_empty(&h->idlers)) {
+    poll_loop(h, false);
+    if (gev_list_empty(&h->ready)) wake_idlers(h);
+  } else {
+    poll_loop(h, block && gev_list_empty(&h->ready));
+  }
+}
+
+void gev_hub_turn(struct gev_hub *h, bool block) {
+  run_ready(h);
+  step(h, block && gev_hub_alive(h));
+  run_ready(h);
+}
+
+void gev_hub_run(struct gev_hub *h) {
+  for (;;) {
+    if (slice_is_over(h)) poll_loop(h, false); /* main alone may be busy */
+    if (h->interrupted) gev_sigint_deliver(h);
+    if (run_ready(h)) break;
+    if (gev_hub_alive(h) || !gev_list_empty(&h->idlers))
+      step(h, true);
+    else
+      starved(h);
+  }
+  gev_sigint_unwatch(h);
+  h->switches++;
+  if (h->greenlets) gev_sentinel_renew(h);
+}
+
+/* --- resuming ------------------------------------------------------------ */
+
+static void refuse_yield(lua_State *co, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(co, NULL, 0, 0);
+  luaL_error(co, "attempt to yield from a greenlet outside any coroutine of "
+             "its own: use gevent.sleep(0) to let others run");
+}
+
+/* A yield that is no park: nobody is there to take the values. Makes it an
+ * error at that very call, by a hook on its return. */
+static int resume_refused(struct gev_hub *h, lua_State *co, int *n) {
+  lua_pop(co, *n);
+  lua_sethook(co, refuse_yield, LUA_MASKRET, 0);
+  return lua_resume(co, h->L, 0, n);
+}
+
+void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
+  struct gev_greenlet *g = gev_task_greenlet(t);
+  if (g->state == GEV_DEAD) {
+    gev_greenlet_notify(h, g);
+    return;
+  }
+  lua_State *co = g->co;
+  int n;
+  h->switches++;
+  h->current = g;
+  h->running = co;
+  g->state = GEV_RUNNING;
+  int status = lua_resume(co, h->L, g->L == co ? g->nargs : 0, &n);
+  while (status == LUA_YIELD && !h->parking)
+    status = resume_refused(h, co, &n);
+  h->current = NULL;
+  h->running = NULL;
+  if (status == LUA_YIELD)
+    h->parking = false;
+  else
+    gev_greenlet_finish(h, g, status, n);
+}
+
+/* --- handles and requests ------------------------------------------------- */
+
+static void free_handle(uv_handle_t *handle) { free(handle); }
+
+void gev_handle_close(uv_handle_t *handle) {
+  if (!handle || uv_is_closing(handle)) return;
+  if (handle->data) *(void **)handle->data = NULL;
+  handle->data = NULL;
+  uv_close(handle, free_handle);
+}
+
+void gev_request_add(struct gev_hub *h, struct gev_request *r,
+                     uv_req_t *req) {
+  r->req = req;
+  gev_list_append(&h->requests, &r->link);
+}
+
+void gev_request_done(struct gev_request *r) { gev_unlink(&r->link); }
+
+/* --- anchors --------------------------------------------------------------- */
+
+int gev_anchor(lua_State *L, struct gev_hub *h) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, h);
+  lua_insert(L, -2);
+  int ref = h->nfree ? h->freerefs[h->nfree - 1] : h->nref + 1;
+  if (!h->nfree && h->nref >= h->capfree) { /* room to free it later */
+    int cap = h->capfree ? h->capfree * 2 : 64;
+    int *refs = realloc(h->freerefs, (size_t)cap * sizeof *refs);
+    if (!refs) luaL_error(L, "not enough memory");
+    h->freerefs = refs;
+    h->capfree = cap;
+  }
+  lua_rawseti(L, -2, ref);
+  lua_pop(L, 1);
+  if (h->nfree)
+    h->nfree--;
+  else
+    h->nref++;
+  return ref;
+}
+
+void gev_unanchor(lua_State *L, struct gev_hub *h, int ref) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, h);
+  lua_pushboolean(L, false); /* keeps the array part dense */
+  lua_rawseti(L, -2, ref);
+  lua_pop(L, 1);
+  h->freerefs[h->nfree++] = ref;
+}
+
+void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, h);
+  lua_rawgeti(L, -1, ref);
+  lua_remove(L, -2);
+}

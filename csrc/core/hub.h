@@ -1,0 +1,159 @@
+/* core/hub.h - layer: core. The hub: event loop, ready queue and timers of
+ * one lua_State. Everything in core/ may look inside struct gev_hub; layers
+ * above use the functions here and in park.h.
+ *
+ * RULES. libuv callbacks never run Lua and never allocate Lua memory: they
+ * note a result and call gev_wake or gev_ready. Lua runs from the ready
+ * queue, after uv_run has returned, on the main lua_State. */
+#ifndef GEV_CORE_HUB_H
+#define GEV_CORE_HUB_H
+
+#include <lua.h>
+#include <uv.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/lualib.h"
+
+struct gev_hub;
+struct gev_greenlet;
+struct gev_task;
+
+/* What the hub runs in its ready queue: a greenlet to resume, links to fire,
+ * a watcher's callback. `run` may call Lua on h->L and may not block. */
+typedef void (*gev_task_fn)(struct gev_hub *h, struct gev_task *t);
+struct gev_task {
+  struct gev_link link; /* in the ready queue, or in one wait queue */
+  gev_task_fn run;
+};
+
+/* An entry of the timer heap: the deadline or start of a greenlet, or a
+ * Timeout. `kind` says what the hub does when it is due. */
+enum gev_timer_kind { GEV_TIMER_GREENLET, GEV_TIMER_TIMEOUT };
+struct gev_timer {
+  struct gev_heapnode node; /* key: absolute monotonic nanoseconds */
+};
+
+struct gev_hub {
+  const struct gev_class *cls;
+  lua_State *L;       /* the main thread: Lua of the hub runs here */
+  uv_loop_t *loop;    /* NULL until first used, and after destroy */
+  uv_timer_t *alarm;  /* wakes the loop for the earliest of `timers` */
+  uv_async_t *waker;  /* keeps uv_run polling; wakes it from signals */
+  struct gev_link ready;    /* gev_task: FIFO */
+  struct gev_heap timers;   /* gev_timer: deadlines and Timeouts */
+  struct gev_link idlers;   /* gev_task: greenlets in idle() */
+  struct gev_link requests; /* gev_request: uv requests under way */
+  int64_t alarm_due;        /* what `alarm` is set to; GEV_NEVER: not set */
+
+  struct gev_greenlet *current; /* whose Lua code runs; NULL: the hub's own */
+  struct gev_greenlet *main;    /* the main chunk */
+  lua_State *running; /* the one state that may park; NULL: none may */
+  bool parking;       /* a yield on its way out to the hub is a park */
+  bool closing;       /* the state is being closed: nothing blocks any more */
+  volatile int interrupted; /* SIGINT came */
+  bool watch_sigint;  /* false while the user has a watcher of his own */
+
+  uint32_t external;  /* parked greenlets and watchers the loop will wake */
+  uint32_t unref_timers;    /* of `timers`: do not keep the loop alive */
+  uint32_t greenlets;       /* started and not finished */
+  uint32_t blocked;         /* coroutines inside greenlets: coroutine.c */
+  uint32_t run_since_check; /* tasks run since the clock was looked at */
+  int64_t slice_start;      /* first look at the clock since the last poll */
+  int64_t switch_interval;  /* ns */
+  uint64_t switches, polls; /* ever */
+  uint64_t next_serial;     /* greenlet serial numbers */
+
+  int nfree, capfree, nref; /* free list of the anchor table */
+  int *freerefs;
+  int next_ident;      /* core/tree.c */
+  bool track_stacks;   /* config: record spawning_stack */
+  int sigint;          /* core/interrupt.c: who watches SIGINT */
+  void *sentinel;      /* the finalizer that lua_close runs first */
+};
+
+#define GEV_NEVER INT64_MAX
+extern const struct gev_class gev_hub_class;
+
+/* The hub of the running C function: each of ours has it as upvalue 1. */
+static inline struct gev_hub *gev_hub(lua_State *L) {
+  return (struct gev_hub *)lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* --- ready queue ------------------------------------------------------- */
+static inline void gev_ready(struct gev_hub *h, struct gev_task *t) {
+  gev_list_append(&h->ready, &t->link);
+}
+
+/* --- time -------------------------------------------------------------- */
+static inline int64_t gev_now(void) { return (int64_t)uv_hrtime(); }
+/* Seconds from now as a deadline; -1 and what lies beyond 200 years: never. */
+int64_t gev_deadline(double seconds);
+/* The inverse, for calls that take the rest of a time-out: seconds >= 0. */
+double gev_remaining(int64_t deadline);
+/* Raises "not enough memory"; gev_timer_start cannot fail after it. */
+void gev_timer_reserve(lua_State *L, struct gev_hub *h);
+static inline void gev_timer_start(struct gev_hub *h, struct gev_timer *t,
+                                   int64_t due) {
+  t->node.key = due;
+  gev_heap_insert(&h->timers, &t->node);
+}
+static inline void gev_timer_stop(struct gev_hub *h, struct gev_timer *t) {
+  gev_heap_remove(&h->timers, &t->node);
+}
+
+/* --- the loop ---------------------------------------------------------- */
+/* The uv loop, made at first use. Raises if the system has none to give. */
+uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h);
+/* Runs the loop until the parked main greenlet has been woken. */
+void gev_hub_run(struct gev_hub *h);
+/* One turn for a foreign main loop: what is ready, a poll, what is ready. */
+void gev_hub_turn(struct gev_hub *h, bool block);
+/* Will anything that is under way ever wake somebody? */
+bool gev_hub_alive(const struct gev_hub *h);
+
+/* --- handles ----------------------------------------------------------- */
+/* A malloc'ed uv handle points back at the pointer that owns it:
+ * handle->data == &owner->field. Closing clears that pointer and frees the
+ * handle in its close callback; so whichever of owner and loop goes first,
+ * nothing dangles. `field` may be NULL already. */
+#define gev_handle_own(h, owner) ((h)->data = (void *)(owner))
+void gev_handle_close(uv_handle_t *handle);
+
+/* A uv request under way. `cancelled` is called when the hub shuts down;
+ * the request's own callback still comes and frees it. */
+struct gev_request {
+  struct gev_link link;
+  uv_req_t *req;
+};
+void gev_request_add(struct gev_hub *h, struct gev_request *r, uv_req_t *req);
+void gev_request_done(struct gev_request *r);
+
+/* --- anchors: what must not be collected while C points at it ------------ */
+/* Anchors the value on the top of L's stack (popped). Raises out of memory. */
+int gev_anchor(lua_State *L, struct gev_hub *h);
+void gev_unanchor(lua_State *L, struct gev_hub *h, int ref);
+void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref);
+
+/* --- errors ------------------------------------------------------------ */
+/* Reports an uncaught error: hub.handle_error if set, else the traceback and
+ * "<context> failed with <error>" to the exception stream. On h->L: context,
+ * error, traceback (a string or nil) on the top; pops them. Never raises. */
+void gev_report(struct gev_hub *h);
+/* Pushes the hub's userdata. */
+void gev_push_hub(lua_State *L, struct gev_hub *h);
+/* Broken invariant: says what and aborts. */
+_Noreturn void gev_panic(const char *what, const char *one, const char *two);
+
+/* --- life and death: core/lifecycle.c -------------------------------------- */
+/* Makes the hub of this state; leaves its userdata on the stack. */
+struct gev_hub *gev_hub_new(lua_State *L);
+/* Closes all handles and the loop. The hub can be used again after it. */
+void gev_hub_destroy(struct gev_hub *h);
+/* lua_close: runs the pending <close> variables of the blocked greenlets,
+ * then destroys the loop. Idempotent; nothing blocks after it. */
+void gev_hub_close(struct gev_hub *h);
+/* Makes gev_hub_close the first finalizer that lua_close will call. */
+void gev_sentinel_renew(struct gev_hub *h);
+
+#endif

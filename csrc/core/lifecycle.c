@@ -1,0 +1,288 @@
+/* core/lifecycle.c - layer: core. Birth and death of the hub, and the object
+ * that Lua sees as hub. Owns what hub.h says; see gev_hub_close for the order
+ * in which it is given back. */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/coroutine.h"
+#include "core/interrupt.h"
+#include "core/park.h"
+#include "core/sleep.h"
+#include "core/timeout.h"
+#include "core/tree.h"
+
+static const char hub_key = 0, sentinel_key = 0;
+const struct gev_class gev_hub_class = {"Hub", NULL, NULL};
+
+struct sentinel {
+  struct gev_hub *hub;
+};
+
+void gev_push_hub(lua_State *L, struct gev_hub *h) {
+  (void)h;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &hub_key);
+}
+
+/* --- death ------------------------------------------------------------------- */
+
+/* Its wait is over for good; pending <close> variables run, without a chance
+ * to block. */
+static void unwind(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+  if (g->state == GEV_PARKED) gev_wait_end(h, g, GEV_CLOSED);
+  gev_unlink(&g->task.link);
+  gev_timer_stop(h, &g->timer);
+  gev_timeouts_forget(g);
+  g->state = GEV_DEAD;
+  h->greenlets--;
+  int ref = g->ref;
+  lua_State *co = g->co;
+  g->co = g->L = NULL;
+  lua_resetthread(co);
+  gev_unanchor(L, h, ref);
+}
+
+static void unwind_all(lua_State *L, struct gev_hub *h) {
+  luaL_checkstack(L, 6, NULL);
+  gev_coroutines_unwind(L);
+  for (int ref = 1; ref <= h->nref; ref++) {
+    gev_push_anchored(L, h, ref);
+    struct gev_greenlet *g = gev_test(L, -1, &gev_greenlet_class);
+    if (g && g != h->main && g->state != GEV_DEAD) unwind(L, h, g);
+    lua_pop(L, 1);
+  }
+}
+
+static void close_handle(uv_handle_t *handle, void *arg) {
+  (void)arg;
+  gev_handle_close(handle);
+}
+
+static void close_loop(struct gev_hub *h) {
+  uv_loop_t *loop = h->loop;
+  if (!loop) return;
+  gev_sigint_unwatch(h);
+  for (struct gev_link *l = h->requests.next; l != &h->requests; l = l->next)
+    uv_cancel(gev_container(l, struct gev_request, link)->req);
+  uv_walk(loop, close_handle, NULL);
+  while (uv_run(loop, UV_RUN_DEFAULT)) {
+  }
+  if (uv_loop_close(loop) != 0)
+    gev_panic("the loop still has handles", "close", "");
+  free(loop);
+  h->loop = NULL;
+}
+
+void gev_hub_destroy(struct gev_hub *h) {
+  bool closing = h->closing;
+  h->closing = true; /* nothing may block while this goes on */
+  unwind_all(h->L, h);
+  close_loop(h);
+  h->closing = closing;
+}
+
+void gev_hub_close(struct gev_hub *h) {
+  if (h->closing) return;
+  h->closing = true;
+  h->current = NULL;
+  h->running = NULL;
+  gev_hub_destroy(h);
+}
+
+static int sentinel_gc(lua_State *L) {
+  struct sentinel *s = lua_touserdata(L, 1);
+  if (s->hub && s->hub->sentinel == s) gev_hub_close(s->hub);
+  return 0;
+}
+
+/* lua_close calls finalizers from the newest object to the oldest. What the
+ * blocked greenlets hold must still be whole when their <close> variables
+ * run: so a new sentinel is made whenever the main chunk goes on. */
+void gev_sentinel_renew(struct gev_hub *h) {
+  lua_State *L = h->L;
+  luaL_checkstack(L, 3, NULL);
+  struct sentinel *s = lua_newuserdatauv(L, sizeof *s, 0);
+  s->hub = NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &sentinel_key);
+  lua_setmetatable(L, -2);
+  s->hub = h;
+  h->sentinel = s;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, h->main); /* the old one is garbage */
+}
+
+/* --- Lua --------------------------------------------------------------------- */
+
+static struct gev_hub *check(lua_State *L) {
+  return gev_check(L, 1, &gev_hub_class);
+}
+
+static int m_gc(lua_State *L) {
+  struct gev_hub *h = check(L);
+  gev_hub_close(h);
+  gev_heap_free(&h->timers);
+  free(h->freerefs);
+  h->freerefs = NULL;
+  return 0;
+}
+
+static int m_destroy(lua_State *L) {
+  struct gev_hub *h = check(L);
+  if (L != h->L || h->current != h->main)
+    return luaL_error(L, "hub:destroy: only the main greenlet may do this");
+  gev_hub_destroy(h);
+  return 0;
+}
+
+static int turn(lua_State *L) {
+  struct gev_hub *h = lua_touserdata(L, 1);
+  gev_hub_turn(h, lua_toboolean(L, 2));
+  return 0;
+}
+
+/* hub:run("nowait"|"once"): one turn, for a foreign main loop */
+static int m_run(lua_State *L) {
+  static const char *const modes[] = {"nowait", "once", NULL};
+  struct gev_hub *h = check(L);
+  int once = luaL_checkoption(L, 2, "once", modes);
+  if (L != h->L || h->current != h->main)
+    return luaL_error(L, "hub:run: only the main greenlet may run the hub");
+  gev_loop(L, h);
+  h->current = NULL;
+  h->running = NULL;
+  lua_pushcfunction(L, turn);
+  lua_pushlightuserdata(L, h);
+  lua_pushboolean(L, once);
+  int status = lua_pcall(L, 2, 0, 0);
+  gev_sigint_unwatch(h);
+  h->current = h->main;
+  h->running = L;
+  if (status != LUA_OK) return lua_error(L);
+  lua_pushboolean(L, gev_hub_alive(h) || !gev_list_empty(&h->ready));
+  return 1;
+}
+
+static int m_backend_fd(lua_State *L) {
+  struct gev_hub *h = check(L);
+  lua_pushinteger(L, uv_backend_fd(gev_loop(L, h)));
+  return 1;
+}
+
+/* hub:backend_timeout() -> seconds until hub:run has something to do, or nil */
+static int m_backend_timeout(lua_State *L) {
+  struct gev_hub *h = check(L);
+  const struct gev_heapnode *first = gev_heap_top(&h->timers);
+  gev_loop(L, h);
+  if (!gev_list_empty(&h->ready) || !gev_list_empty(&h->idlers))
+    lua_pushnumber(L, 0);
+  else if (first)
+    lua_pushnumber(L, gev_remaining(first->key));
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+static void count_handle(uv_handle_t *handle, void *arg) {
+  if (!uv_is_closing(handle)) ++*(lua_Integer *)arg;
+}
+
+static int count_ready(const struct gev_hub *h) {
+  int n = 0;
+  for (struct gev_link *l = h->ready.next; l != &h->ready; l = l->next) n++;
+  return n;
+}
+
+static void set_count(lua_State *L, const char *name, lua_Integer n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, name);
+}
+
+/* hub:stats() -> counts of what is alive, and of what has been done */
+static int m_stats(lua_State *L) {
+  struct gev_hub *h = check(L);
+  lua_Integer handles = 0;
+  if (h->loop) uv_walk(h->loop, count_handle, &handles);
+  if (h->loop) handles -= 2; /* alarm and waker */
+  lua_createtable(L, 0, 8);
+  set_count(L, "greenlets", h->greenlets);
+  set_count(L, "handles", handles);
+  set_count(L, "timers", h->timers.n);
+  set_count(L, "ready", count_ready(h));
+  set_count(L, "refs", h->nref - h->nfree - 1); /* without main's */
+  set_count(L, "external", h->external);
+  set_count(L, "switches", (lua_Integer)h->switches);
+  set_count(L, "polls", (lua_Integer)h->polls);
+  return 1;
+}
+
+static int m_index(lua_State *L) {
+  lua_getiuservalue(L, 1, 1);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  if (!lua_isnil(L, -1)) return 1;
+  lua_getmetatable(L, 1);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  return 1;
+}
+
+static int m_newindex(lua_State *L) {
+  lua_getiuservalue(L, 1, 1);
+  lua_insert(L, 2);
+  lua_rawset(L, 2);
+  return 0;
+}
+
+static int m_tostring(lua_State *L) {
+  struct gev_hub *h = check(L);
+  lua_pushfstring(L, "<Hub at %p: %d greenlets, %d ready>", (void *)h,
+                  (int)h->greenlets, count_ready(h));
+  return 1;
+}
+
+static const luaL_Reg methods[] = {{"join", gev_hub_join},
+                                   {"run", m_run},
+                                   {"destroy", m_destroy},
+                                   {"backend_fd", m_backend_fd},
+                                   {"backend_timeout", m_backend_timeout},
+                                   {"stats", m_stats},
+                                   {"__gc", m_gc},
+                                   {"__index", m_index},
+                                   {"__newindex", m_newindex},
+                                   {"__tostring", m_tostring},
+                                   {NULL, NULL}};
+
+/* --- birth -------------------------------------------------------------------- */
+
+static void init(struct gev_hub *h, lua_State *L) {
+  memset(h, 0, sizeof *h);
+  h->cls = &gev_hub_class;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  h->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  gev_list_init(&h->ready);
+  gev_list_init(&h->idlers);
+  gev_list_init(&h->requests);
+  h->switch_interval = 5000000;
+  h->alarm_due = GEV_NEVER;
+  h->watch_sigint = true;
+}
+
+struct gev_hub *gev_hub_new(lua_State *L) {
+  struct gev_hub *h = lua_newuserdatauv(L, sizeof *h, 1);
+  init(h, L);
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, 1);
+  lua_newtable(L); /* anchors */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, h);
+  lua_pushvalue(L, -1);
+  gev_newclass(L, "Hub", methods, 1);
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &hub_key);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, sentinel_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &sentinel_key);
+  gev_open_tree(L, h);
+  return h;
+}

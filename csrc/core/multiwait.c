@@ -1,0 +1,160 @@
+/* core/multiwait.c - layer: core. See multiwait.h.
+ *
+ * The userdata owns its nodes and, through user value 1, keeps the objects
+ * alive. Closed or collected, it takes every node out of its queue. A node
+ * that is woken goes through the ready queue of the hub, which anchors the
+ * userdata while any node is linked. */
+#include "core/multiwait.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "core/park.h"
+
+enum { LINKED, QUEUED, TAKEN };
+
+struct node {
+  struct gev_task task;      /* object's wait queue, or hub's ready queue */
+  struct gev_multiwait *owner;
+  struct node *next_ready;
+  int index;                 /* of the object in the list, 1-based */
+  int state;
+};
+
+struct gev_multiwait {
+  const struct gev_class *cls;
+  struct gev_hub *hub;
+  struct gev_greenlet *waiter; /* parked in take, or NULL */
+  struct node *ready, **ready_end; /* became ready, not handed out yet */
+  int n;
+  struct node nodes[];
+};
+
+static const struct gev_class multiwait_class = {"multiwait", NULL, NULL};
+
+static struct gev_multiwait *check(lua_State *L) {
+  return gev_check(L, 1, &multiwait_class);
+}
+
+static void add_ready(struct gev_multiwait *m, struct node *n) {
+  n->state = TAKEN;
+  n->next_ready = NULL;
+  *m->ready_end = n;
+  m->ready_end = &n->next_ready;
+}
+
+/* Runs in the hub: the object of this node has become ready. */
+static void node_run(struct gev_hub *h, struct gev_task *t) {
+  struct node *n = gev_container(t, struct node, task);
+  struct gev_multiwait *m = n->owner;
+  add_ready(m, n);
+  if (m->waiter) {
+    struct gev_greenlet *g = m->waiter;
+    m->waiter = NULL;
+    gev_wake(h, g, m, GEV_WOKEN);
+  }
+}
+
+static void cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
+  (void)h;
+  (void)g;
+  ((struct gev_multiwait *)on)->waiter = NULL;
+}
+static const struct gev_waitop take_op = {"wait", false, cancel, NULL};
+
+/* Links the node to the object at the top of the stack (popped). */
+static void link_node(lua_State *L, struct gev_multiwait *m, int i) {
+  struct node *n = &m->nodes[i - 1];
+  struct gev_object *o = gev_testwaitable(L, -1);
+  if (!o)
+    luaL_error(L, "object %d of the list cannot be waited for (%s)", i,
+               luaL_typename(L, -1));
+  n->task.run = node_run;
+  n->owner = m;
+  n->index = i;
+  n->state = LINKED;
+  gev_list_init(&n->task.link);
+  if (o->cls->is_ready(o))
+    add_ready(m, n);
+  else
+    gev_waitq_add(o->cls->waiters(o), &n->task);
+  m->n = i;
+  lua_pop(L, 1);
+}
+
+/* multiwait(list) -> object */
+static int lib_multiwait(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  size_t n = lua_rawlen(L, 1);
+  size_t size = sizeof(struct gev_multiwait) + n * sizeof(struct node);
+  struct gev_multiwait *m = lua_newuserdatauv(L, size, 1);
+  memset(m, 0, sizeof *m);
+  m->cls = &multiwait_class;
+  m->hub = gev_hub(L);
+  m->ready_end = &m->ready;
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 2, 1);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, 2);
+  for (int i = 1; i <= (int)n; i++) {
+    lua_rawgeti(L, 1, i);
+    link_node(L, m, i);
+  }
+  return 1;
+}
+
+static int push_ready(lua_State *L, struct gev_multiwait *m) {
+  struct node *n = m->ready;
+  m->ready = n->next_ready;
+  if (!m->ready) m->ready_end = &m->ready;
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, n->index);
+  return 1;
+}
+
+static int take_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  struct gev_multiwait *m = (struct gev_multiwait *)ctx;
+  if (gev_unpark(L, gev_hub(L)) == GEV_TIMEDOUT || !m->ready) return 0;
+  return push_ready(L, m);
+}
+
+/* m:take([timeout]) -> the next ready object, or nothing at expiry */
+static int m_take(lua_State *L) {
+  struct gev_multiwait *m = check(L);
+  double timeout = gev_opttimeout(L, 2);
+  struct gev_hub *h = m->hub;
+  if (m->ready) return push_ready(L, m);
+  if (timeout == 0) return 0;
+  struct gev_greenlet *g = gev_park_begin(L, h, &take_op);
+  m->waiter = g;
+  return gev_park(L, h, g, &take_op, m, gev_deadline(timeout),
+                  (lua_KContext)m, take_k);
+}
+
+/* m:close(): out of every queue */
+static int m_close(lua_State *L) {
+  struct gev_multiwait *m = check(L);
+  for (int i = 0; i < m->n; i++) {
+    struct node *n = &m->nodes[i];
+    if (n->state != TAKEN && !gev_list_empty(&n->task.link))
+      gev_unlink(&n->task.link);
+    n->state = TAKEN;
+  }
+  return 0;
+}
+
+static const luaL_Reg methods[] = {{"take", m_take},
+                                   {"close", m_close},
+                                   {"__close", m_close},
+                                   {"__gc", m_close},
+                                   {NULL, NULL}};
+
+void gev_open_multiwait(lua_State *L, int hub) {
+  lua_pushvalue(L, hub);
+  lua_pushvalue(L, hub);
+  gev_newclass(L, "multiwait", methods, 1);
+  lua_pushcclosure(L, lib_multiwait, 2);
+  lua_setfield(L, -2, "multiwait");
+}

@@ -1,0 +1,69 @@
+/* core/park.h - layer: core. How a greenlet blocks: the one contract that
+ * every blocking call of the library follows.
+ *
+ *   static int recv_k(lua_State *L, int status, lua_KContext ctx) {
+ *     struct gev_hub *h = gev_hub(L);
+ *     enum gev_verdict v = gev_unpark(L, h);     // raises if interrupted
+ *     ... turn v, and what the waker left on the stack, into results ...
+ *   }
+ *   static int m_recv(lua_State *L) {
+ *     struct gev_greenlet *g = gev_park_begin(L, h, &op);  // may raise
+ *     ... put &g->task into whatever will wake it ...
+ *     return gev_park(L, h, g, &op, self, deadline, ctx, recv_k);
+ *   }
+ *
+ * The greenlet waits on one thing: (op, on). A waker takes it out of its
+ * queue and calls gev_wake(h, g, on, GEV_WOKEN); what it hands over it pushes
+ * on g->L before that (g->nargs values; they are on the top in the
+ * continuation). Time-out, kill and loop exit take the other path: the hub
+ * calls op->cancel, which must take the greenlet out of its queue in O(1)
+ * and forget it, then readies it with another verdict.
+ *
+ * After gev_park nothing of the C frame exists: treat it as return. */
+#ifndef GEV_CORE_PARK_H
+#define GEV_CORE_PARK_H
+
+#include "core/greenlet.h"
+#include "core/hub.h"
+
+struct gev_waitop {
+  const char *name; /* the blocking function, as messages call it */
+  bool external;    /* the loop wakes it: I/O, a request, a signal */
+  /* Takes g out of `on`. May not fail, raise, or run Lua. */
+  void (*cancel)(struct gev_hub *h, struct gev_greenlet *g, void *on);
+  /* Pushes a string that says what `on` is; NULL: the name says it all. */
+  void (*describe)(lua_State *L, void *on);
+};
+
+/* First half: raises where a block is impossible (in the hub, in a foreign
+ * coroutine, across a C call, in a closing state) or an interrupt is due;
+ * reserves what gev_park needs. Returns the current greenlet. */
+struct gev_greenlet *gev_park_begin(lua_State *L, struct gev_hub *h,
+                                    const struct gev_waitop *op);
+/* Second half: cannot fail. Returns k's results. */
+int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
+             const struct gev_waitop *op, void *on, int64_t deadline,
+             lua_KContext ctx, lua_KFunction k);
+/* The same for sleep(0): in the ready queue at once, behind the others. */
+int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
+                   const struct gev_waitop *op, lua_KFunction k);
+/* What a continuation calls first. Raises a kill, a Timeout, LoopExit. */
+enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h);
+
+/* To the hub, and from there to k. For core/coroutine.c: the resumer of a
+ * parked coroutine parks with it. */
+int gev_park_outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
+                     lua_KFunction k);
+
+/* Wakes a parked greenlet that the caller has taken out of its queue. `on` is
+ * the token: a wake for something else is a bug and aborts. */
+void gev_wake(struct gev_hub *h, struct gev_greenlet *g, const void *on,
+              enum gev_verdict verdict);
+/* Ends a wait from outside, through op->cancel. */
+void gev_wait_end(struct gev_hub *h, struct gev_greenlet *g,
+                  enum gev_verdict verdict);
+/* Raises the value on the top of L's stack (popped) in g: at once if it is
+ * parked and not shielded, else at its next blocking call. */
+void gev_interrupt(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
+
+#endif

@@ -1,0 +1,115 @@
+/* core/tree.c - layer: core. See tree.h. Owns two weak tables in the
+ * registry: spawners by serial number, greenlets by minimal_ident. */
+#include "core/tree.h"
+
+#include <lauxlib.h>
+
+static const char spawners_key = 0, idents_key = 0;
+enum { SMALL_IDENTS = 64 };
+
+static void weak_table(lua_State *L, const void *key) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+void gev_open_tree(lua_State *L, struct gev_hub *h) {
+  (void)h;
+  weak_table(L, &spawners_key);
+  weak_table(L, &idents_key);
+}
+
+/* The spawner's first child: from now on its children can find it. */
+static void note_spawner(lua_State *L, struct gev_hub *h,
+                         struct gev_greenlet *parent) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spawners_key);
+  gev_push_greenlet(L, h, parent);
+  lua_rawseti(L, -2, (lua_Integer)parent->serial);
+  lua_pop(L, 1);
+  parent->flags |= GEV_SPAWNER;
+}
+
+/* Pushes the table shared by the tree of the userdata at idx. */
+static void push_locals(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  if (lua_getiuservalue(L, idx, 3) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, idx, 3);
+}
+
+/* The stack of the spawning call: a string, for the userdata on the top. */
+static void note_stack(lua_State *L) {
+  gev_make_extra(L, -1);
+  luaL_traceback(L, L, NULL, 1);
+  lua_rawsetp(L, -2, &gev_key_stack);
+  lua_pop(L, 1);
+}
+
+void gev_tree_enter(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+  struct gev_greenlet *parent = h->current ? h->current : h->main;
+  g->serial = ++h->next_serial;
+  g->parent = parent->serial;
+  if (!(parent->flags & GEV_SPAWNER)) note_spawner(L, h, parent);
+  if (parent != h->main) {
+    gev_push_greenlet(L, h, parent);
+    push_locals(L, -1);
+    lua_setiuservalue(L, -3, 3);
+    lua_pop(L, 1);
+  }
+  if (h->track_stacks) note_stack(L);
+}
+
+void gev_tree_parent(lua_State *L, struct gev_hub *h,
+                     struct gev_greenlet *g) {
+  (void)h;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spawners_key);
+  lua_rawgeti(L, -1, (lua_Integer)g->parent);
+}
+
+void gev_tree_locals(lua_State *L) { push_locals(L, 1); }
+
+static bool is_free(lua_State *L, lua_Integer i) {
+  bool free = lua_rawgeti(L, -1, i) == LUA_TNIL;
+  lua_pop(L, 1);
+  return free;
+}
+
+/* A small number that no living greenlet has: the smallest where there are
+ * few, else the next in turn, so that the search stays short. */
+static int free_ident(lua_State *L, struct gev_hub *h) {
+  int i = 1;
+  while (i < SMALL_IDENTS && !is_free(L, i)) i++;
+  if (i < SMALL_IDENTS) return i;
+  if (h->next_ident < SMALL_IDENTS) h->next_ident = SMALL_IDENTS;
+  while (!is_free(L, h->next_ident)) h->next_ident++;
+  return h->next_ident++;
+}
+
+void gev_tree_ident(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+  (void)h;
+  if (!g->ident && !(g->flags & GEV_MAIN)) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &idents_key);
+    g->ident = free_ident(L, h);
+    lua_pushvalue(L, 1);
+    lua_rawseti(L, -2, g->ident);
+    lua_pop(L, 1);
+  }
+  lua_pushinteger(L, g->ident);
+}
+
+void gev_tree_name(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+  gev_make_extra(L, 1);
+  if (lua_getfield(L, -1, "name") != LUA_TNIL) return;
+  gev_tree_ident(L, h, g);
+  if (g->flags & GEV_MAIN)
+    lua_pushliteral(L, "main");
+  else
+    lua_pushfstring(L, "Greenlet-%d", g->ident);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -5, "name");
+}

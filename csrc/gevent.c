@@ -1,0 +1,41 @@
+/* gevent.c - opens the private module gevent._core: a table of what each
+ * layer offers to the Lua half. The public modules are Lua, over this. */
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/except.h"
+#include "core/coroutine.h"
+#include "core/greenlet.h"
+#include "core/guard.h"
+#include "core/hub.h"
+#include "core/multiwait.h"
+#include "core/settings.h"
+#include "core/sleep.h"
+#include "core/timeout.h"
+
+/* Each adds its names to the table on the top; the hub's userdata, the first
+ * upvalue of every function, is at the index given. */
+typedef void (*opener)(lua_State *L, int hub);
+
+static const opener openers[] = {
+    gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
+    gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
+    gev_open_settings,
+};
+
+__attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
+
+int luaopen_gevent__core(lua_State *L) {
+  luaL_checkversion(L);
+  lua_settop(L, 0);
+  struct gev_hub *h = gev_hub_new(L);
+  lua_newtable(L);
+  gev_open_except(L);
+  for (size_t i = 0; i < sizeof openers / sizeof *openers; i++)
+    openers[i](L, 1);
+  gev_greenlet_newmain(L, h);
+  gev_sentinel_renew(h);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "hub");
+  return 1;
+}

@@ -1,0 +1,259 @@
+/*
+** Pure protocol layer, part of the HTTP/1 parser: is the head (or the trailer
+** section) that llhttp let through good for us, and how is the body framed?
+** First the layout: the lines found must be all there is in the text, each
+** ended by CRLF, without any other CR. Then the meaning of the few
+** fields that decide on the framing. Owns nothing; http1.c calls it.
+*/
+#include <string.h>
+
+#include "http1_chars.h"
+#include "http1_int.h"
+
+static bool refuse(struct gev_h1 *p, unsigned status, const char *why)
+{
+  gev_h1_refuse(p, status, why);
+  return false;
+}
+
+/* METHOD SP target SP HTTP/d.d CRLF, from the start of the text. */
+static bool check_line(struct gev_h1 *p, uint32_t *end)
+{
+  uint32_t off = p->target.off;
+  uint32_t at = off + p->target.len;
+  const char *s = p->buf + at;
+  if (off < 2 || p->target.len == 0 || at + 11 > p->len ||
+      p->buf[off - 1] != ' ' || p->buf[off - 2] == ' ' ||
+      memcmp(s, " HTTP/", 6) != 0 || s[7] != '.' || s[9] != '\r' ||
+      s[10] != '\n')
+    return refuse(p, 400, "bad request line");
+  if (s[6] != '1' || (s[8] != '0' && s[8] != '1'))
+    return refuse(p, 505, "unknown HTTP version");
+  *end = at + 11;
+  if (*end > p->limits->max_line)
+    return refuse(p, 414, "request line too long");
+  p->method_len = off - 1;
+  p->major = 1;
+  p->minor = (uint8_t)(s[8] - '0');
+  return true;
+}
+
+/*
+** Only llhttp's strict mode keeps spaces out of names; if this is not known
+** to be it, look again.
+*/
+static bool is_name(const char *s, size_t len)
+{
+#if LLHTTP_STRICT_MODE
+  (void)s;
+  return len > 0;
+#else
+  return len > 0 && gev_h1_chars_are(s, len, GEV_H1_TOKEN);
+#endif
+}
+
+/* The line of f goes from `at` to `end`; finds the value in it. */
+static bool check_field(struct gev_h1 *p, struct gev_h1_field *f, uint32_t at,
+                        uint32_t end)
+{
+  uint32_t from = f->name.off + f->name.len + 1;
+  uint32_t to = end - 2;
+  const char *s = p->buf;
+  if (f->name.off != at || from > to || !is_name(s + at, f->name.len) ||
+      s[from - 1] != ':' || s[end - 1] != '\n' ||
+      memchr(s + from, '\r', end - from) != s + to)
+    return refuse(p, 400, "bad field line");
+  if (end - at > p->limits->max_field)
+    return refuse(p, 431, "field line too long");
+  while (from < to && gev_h1_char_is(s[from], GEV_H1_BLANK)) from++;
+  while (from < to && gev_h1_char_is(s[to - 1], GEV_H1_BLANK)) to--;
+  f->value.off = from;
+  f->value.len = to - from;
+  return true;
+}
+
+/* The fields from `first` on are the text from `at` to its empty line. */
+static bool check_fields(struct gev_h1 *p, uint32_t first, uint32_t at)
+{
+  uint32_t last = p->len - 2;
+  uint32_t i, end;
+  if (p->count > p->limits->max_fields)
+    return refuse(p, 431, "too many header fields");
+  for (i = first; i < p->count; i++) {
+    end = i + 1 < p->count ? gev_h1_slot(p, i + 1)->name.off : last;
+    if (!check_field(p, gev_h1_slot(p, i), at, end)) return false;
+    at = end;
+  }
+  if (at != last || p->buf[last] != '\r' || p->buf[last + 1] != '\n')
+    return refuse(p, 400, "bad end of header fields");
+  return true;
+}
+
+/* What the fields said, for rules that concern several of them. */
+struct notes {
+  unsigned hosts;
+  unsigned lengths;
+  unsigned codings;
+  unsigned types;
+  bool expects;
+  bool close;
+  bool keep;
+  bool to_upgrade; /* Connection names it */
+  bool upgrades; /* the field Upgrade itself */
+  struct gev_h1_span coding;
+};
+
+static bool check_host(struct gev_h1 *p, struct notes *n,
+                       struct gev_h1_span v)
+{
+  if (++n->hosts > 1) return refuse(p, 400, "several Host fields");
+  if (v.len > 0 && !gev_h1_is_host(p->buf + v.off, v.len, false))
+    return refuse(p, 400, "bad Host");
+  return true;
+}
+
+static bool check_length(struct gev_h1 *p, struct notes *n,
+                         struct gev_h1_span v)
+{
+  const char *s = p->buf + v.off;
+  uint64_t sum = 0;
+  uint32_t i;
+  if (++n->lengths > 1) return refuse(p, 400, "several Content-Length fields");
+  if (v.len == 0 || !gev_h1_chars_are(s, v.len, GEV_H1_DIGIT))
+    return refuse(p, 400, "bad Content-Length");
+  for (i = 0; i < v.len; i++) {
+    unsigned d = gev_h1_hex_value(s[i]);
+    if (sum > (UINT64_MAX - d) / 10)
+      return refuse(p, 400, "Content-Length overflow");
+    sum = sum * 10 + d;
+  }
+  p->has_length = true;
+  p->content_length = sum;
+  return true;
+}
+
+static void note_option(struct notes *n, const char *s, size_t len)
+{
+  if (len == 5 && gev_h1_same(s, "close", 5)) n->close = true;
+  if (len == 7 && gev_h1_same(s, "upgrade", 7)) n->to_upgrade = true;
+  if (len == 10 && gev_h1_same(s, "keep-alive", 10)) n->keep = true;
+}
+
+/* Connection is a list; empty members are allowed, and blanks around all. */
+static void note_connection(struct notes *n, const char *s, size_t len)
+{
+  const char *end = s + len;
+  while (s < end) {
+    const char *next = memchr(s, ',', (size_t)(end - s));
+    const char *to = next == NULL ? end : next;
+    while (s < to && gev_h1_char_is(*s, GEV_H1_BLANK)) s++;
+    while (s < to && gev_h1_char_is(to[-1], GEV_H1_BLANK)) to--;
+    note_option(n, s, (size_t)(to - s));
+    s = next == NULL ? end : next + 1;
+  }
+}
+
+static bool is_named(const struct gev_h1 *p, const struct gev_h1_field *f,
+                     const char *lower)
+{
+  return gev_h1_same(p->buf + f->name.off, lower, f->name.len);
+}
+
+/* Few names matter, and most others have another length. */
+static bool note_field(struct gev_h1 *p, struct notes *n,
+                       const struct gev_h1_field *f)
+{
+  const char *s = p->buf + f->value.off;
+  switch (f->name.len) {
+    case 4:
+      return !is_named(p, f, "host") || check_host(p, n, f->value);
+    case 6:
+      if (is_named(p, f, "expect") && f->value.len == 12 &&
+          gev_h1_same(s, "100-continue", 12))
+        n->expects = true;
+      return true;
+    case 7:
+      if (is_named(p, f, "upgrade") && f->value.len > 0) n->upgrades = true;
+      return true;
+    case 10:
+      if (is_named(p, f, "connection")) note_connection(n, s, f->value.len);
+      return true;
+    case 12:
+      if (!is_named(p, f, "content-type") || ++n->types == 1) return true;
+      return refuse(p, 400, "several Content-Type fields");
+    case 14:
+      return !is_named(p, f, "content-length") ||
+             check_length(p, n, f->value);
+    case 17:
+      if (!is_named(p, f, "transfer-encoding")) return true;
+      n->codings++;
+      n->coding = f->value;
+      return true;
+    default:
+      return true;
+  }
+}
+
+/* RFC 9112, 6.3, strict side: nothing that two readers may read two ways. */
+static bool check_coding(struct gev_h1 *p, const struct notes *n)
+{
+  if (n->codings == 0) return true;
+  if (n->lengths > 0)
+    return refuse(p, 400, "Content-Length with Transfer-Encoding");
+  if (p->minor == 0) return refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
+  if (n->codings > 1 || n->coding.len != 7 ||
+      !gev_h1_same(p->buf + n->coding.off, "chunked", 7))
+    return refuse(p, 501, "unknown Transfer-Encoding");
+  p->chunked = true;
+  return true;
+}
+
+static bool check_framing(struct gev_h1 *p, const struct notes *n)
+{
+  if (p->minor > 0 && n->hosts == 0) return refuse(p, 400, "no Host");
+  if (!check_coding(p, n)) return false;
+  if (p->content_length > p->limits->max_body)
+    return refuse(p, 413, "body too large");
+  p->has_body = p->chunked || p->content_length > 0;
+  p->keep_alive = !n->close && (p->minor > 0 || n->keep);
+  p->upgrade = p->minor > 0 && n->to_upgrade && n->upgrades;
+  p->expect_continue = p->minor > 0 && n->expects && p->has_body;
+  return true;
+}
+
+bool gev_h1_check_head(struct gev_h1 *p)
+{
+  struct notes n = {0};
+  uint32_t at, i;
+  if (!check_line(p, &at) || !check_fields(p, 0, at) ||
+      !gev_h1_check_target(p))
+    return false;
+  for (i = 0; i < p->count; i++) {
+    if (!note_field(p, &n, gev_h1_slot(p, i))) return false;
+  }
+  p->nfields = p->count;
+  return check_framing(p, &n);
+}
+
+/* Fields of framing and routing may not come after the body. */
+static bool is_forbidden(const struct gev_h1 *p, const struct gev_h1_field *f)
+{
+  switch (f->name.len) {
+    case 4: return is_named(p, f, "host");
+    case 14: return is_named(p, f, "content-length");
+    case 17: return is_named(p, f, "transfer-encoding");
+    default: return false;
+  }
+}
+
+bool gev_h1_check_trailers(struct gev_h1 *p)
+{
+  uint32_t i;
+  if (!check_fields(p, p->nfields, p->mark)) return false;
+  for (i = p->nfields; i < p->count; i++) {
+    if (is_forbidden(p, gev_h1_slot(p, i)))
+      return refuse(p, 400, "forbidden trailer");
+  }
+  p->ntrailers = p->count - p->nfields;
+  return true;
+}
