@@ -12,6 +12,9 @@
 #include "core/settings.h"
 #include "core/sleep.h"
 #include "core/timeout.h"
+#include "io/fdwait.h"
+#include "net/resolve.h"
+#include "net/socket.h"
 
 /* Each adds its names to the table on the top; the hub's userdata, the first
  * upvalue of every function, is at the index given. */
@@ -20,7 +23,8 @@ typedef void (*opener)(lua_State *L, int hub);
 static const opener openers[] = {
     gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
     gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
-    gev_open_settings,
+    gev_open_settings, gev_open_fdwait,    gev_open_socket,
+    gev_open_resolve,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

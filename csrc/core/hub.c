@@ -122,9 +122,7 @@ static void poll_loop(struct gev_hub *h, bool block) {
   fire_timers(h);
 }
 
-/* Has the switch interval passed since the last poll? Looks at the clock
- * every CLOCK_CHECK_EVERY tasks only. */
-static bool slice_is_over(struct gev_hub *h) {
+bool gev_slice_is_over(struct gev_hub *h) {
   if (++h->run_since_check < CLOCK_CHECK_EVERY) return false;
   h->run_since_check = 0;
   int64_t now = gev_now();
@@ -141,7 +139,7 @@ static bool run_ready(struct gev_hub *h) {
     gev_unlink(&t->link);
     if (t == &h->main->task) return true;
     t->run(h, t);
-    if (slice_is_over(h)) {
+    if (gev_slice_is_over(h)) {
       poll_loop(h, false);
       if (h->interrupted) gev_sigint_deliver(h);
     }
@@ -183,7 +181,7 @@ void gev_hub_turn(struct gev_hub *h, bool block) {
 
 void gev_hub_run(struct gev_hub *h) {
   for (;;) {
-    if (slice_is_over(h)) poll_loop(h, false); /* main alone may be busy */
+    if (gev_slice_is_over(h)) poll_loop(h, false); /* main alone may be busy */
     if (h->interrupted) gev_sigint_deliver(h);
     if (run_ready(h)) break;
     if (gev_hub_alive(h) || !gev_list_empty(&h->idlers))

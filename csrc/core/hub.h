@@ -69,6 +69,7 @@ struct gev_hub {
   int next_ident;      /* core/tree.c */
   bool track_stacks;   /* config: record spawning_stack */
   int sigint;          /* core/interrupt.c: who watches SIGINT */
+  char *scratch;       /* io/stream.c: where input is read to; malloc'ed */
   void *sentinel;      /* the finalizer that lua_close runs first */
 };
 
@@ -109,6 +110,10 @@ uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h);
 void gev_hub_run(struct gev_hub *h);
 /* One turn for a foreign main loop: what is ready, a poll, what is ready. */
 void gev_hub_turn(struct gev_hub *h, bool block);
+/* Has the switch interval passed since the last poll? Looks at the clock once
+ * in 50 calls; the hub counts its tasks with it, and io/ the operations that
+ * did not have to wait. */
+bool gev_slice_is_over(struct gev_hub *h);
 /* Will anything that is under way ever wake somebody? */
 bool gev_hub_alive(const struct gev_hub *h);
 

@@ -121,7 +121,9 @@ static int m_gc(lua_State *L) {
   gev_hub_close(h);
   gev_heap_free(&h->timers);
   free(h->freerefs);
+  free(h->scratch);
   h->freerefs = NULL;
+  h->scratch = NULL;
   return 0;
 }
 

@@ -87,19 +87,21 @@ int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
   g->nargs = 0;
   g->state = GEV_PARKED;
   h->external += op->external;
-  if (deadline != GEV_NEVER) gev_timer_start(h, &g->timer, deadline);
+  g->timer.node.key = deadline; /* kept for the next wait of the call */
+  if (deadline != GEV_NEVER) gev_heap_insert(&h->timers, &g->timer.node);
   return gev_park_outward(L, h, ctx, k);
 }
 
 int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
-                   const struct gev_waitop *op, lua_KFunction k) {
+                   const struct gev_waitop *op, lua_KContext ctx,
+                   lua_KFunction k) {
   g->op = op;
   g->L = L;
   g->nargs = 0;
   g->verdict = GEV_WOKEN;
   g->state = GEV_READY;
   gev_ready(h, &g->task);
-  return gev_park_outward(L, h, 0, k);
+  return gev_park_outward(L, h, ctx, k);
 }
 
 enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h) {

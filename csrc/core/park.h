@@ -46,7 +46,8 @@ int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
              lua_KContext ctx, lua_KFunction k);
 /* The same for sleep(0): in the ready queue at once, behind the others. */
 int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
-                   const struct gev_waitop *op, lua_KFunction k);
+                   const struct gev_waitop *op, lua_KContext ctx,
+                   lua_KFunction k);
 /* What a continuation calls first. Raises a kill, a Timeout, LoopExit. */
 enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h);
 

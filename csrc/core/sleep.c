@@ -25,7 +25,7 @@ static int lib_sleep(lua_State *L) {
   if (seconds > 0)
     return gev_park(L, h, g, &sleep_op, NULL, gev_deadline(seconds), 0,
                     nothing_k);
-  return gev_park_ready(L, h, g, &sleep_op, nothing_k);
+  return gev_park_ready(L, h, g, &sleep_op, 0, nothing_k);
 }
 
 /* idle(): until the loop has nothing else to do */

@@ -52,19 +52,19 @@ static bool is_name(const char *s, size_t len)
 #endif
 }
 
-/* The line of f goes from `at` to `end`; finds the value in it. */
-static bool check_field(struct gev_h1 *p, struct gev_h1_field *f, uint32_t at,
-                        uint32_t end)
+/*
+** Finds the value in the line of f, which goes from its name to `end`; false
+** if it is no good line. The CR that must be near its end is the only one.
+*/
+static inline bool split_field(const char *s, struct gev_h1_field *f,
+                               uint32_t end)
 {
   uint32_t from = f->name.off + f->name.len + 1;
   uint32_t to = end - 2;
-  const char *s = p->buf;
-  if (f->name.off != at || from > to || !is_name(s + at, f->name.len) ||
+  if (from > to || !is_name(s + f->name.off, f->name.len) ||
       s[from - 1] != ':' || s[end - 1] != '\n' ||
       memchr(s + from, '\r', end - from) != s + to)
-    return refuse(p, 400, "bad field line");
-  if (end - at > p->limits->max_field)
-    return refuse(p, 431, "field line too long");
+    return false;
   while (from < to && gev_h1_char_is(s[from], GEV_H1_BLANK)) from++;
   while (from < to && gev_h1_char_is(s[to - 1], GEV_H1_BLANK)) to--;
   f->value.off = from;
@@ -75,16 +75,20 @@ static bool check_field(struct gev_h1 *p, struct gev_h1_field *f, uint32_t at,
 /* The fields from `first` on are the text from `at` to its empty line. */
 static bool check_fields(struct gev_h1 *p, uint32_t first, uint32_t at)
 {
-  uint32_t last = p->len - 2;
-  uint32_t i, end;
+  const char *s = p->buf;
+  uint32_t last = p->len - 2, left = p->count - first;
+  uint32_t max = p->limits->max_field;
+  struct gev_h1_field *f = gev_h1_slot(p, first);
   if (p->count > p->limits->max_fields)
     return refuse(p, 431, "too many header fields");
-  for (i = first; i < p->count; i++) {
-    end = i + 1 < p->count ? gev_h1_slot(p, i + 1)->name.off : last;
-    if (!check_field(p, gev_h1_slot(p, i), at, end)) return false;
+  for (; left > 0; left--, f--) {
+    uint32_t end = left > 1 ? f[-1].name.off : last;
+    if (f->name.off != at || !split_field(s, f, end))
+      return refuse(p, 400, "bad field line");
+    if (end - at > max) return refuse(p, 431, "field line too long");
     at = end;
   }
-  if (at != last || p->buf[last] != '\r' || p->buf[last + 1] != '\n')
+  if (at != last || s[last] != '\r' || s[last + 1] != '\n')
     return refuse(p, 400, "bad end of header fields");
   return true;
 }

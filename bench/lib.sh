@@ -1,0 +1,144 @@
+#!/bin/sh
+# bench/lib.sh - what run.sh, instructions.sh and syscalls.sh share: builds the
+# C and Go programs, finds the command of a program, starts and ends servers.
+# Sourced from the repository's root. Ends every server and removes its
+# directory when the sourcing script ends, however it ends.
+# environment: LUA (lua5.4), LUA51 (lua5.1), PYTHON, CC (cc), CFLAGS (-O2)
+LUA=${LUA:-lua5.4} LUA51=${LUA51:-lua5.1}
+export LUA_PATH_5_4="lua/?.lua;lua/?/init.lua;;" LUA_CPATH_5_4="build/?.so;;"
+export GOMAXPROCS=1 GOFLAGS=-mod=mod GOPROXY=off
+out=build/bench
+load=$out/load
+work=$(mktemp -d) || exit 1
+server=
+
+say() { echo "$*" >&2; }
+
+finish() {
+  status=$?
+  trap - EXIT
+  [ ! -e "$work/server" ] || server=$(cat "$work/server")  # of a subshell
+  stop
+  rm -rf "$work"
+  exit $status
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# The Python that has gevent; the first in PATH need not be the system's.
+if [ -z "${PYTHON:-}" ]; then
+  for PYTHON in python3 /usr/bin/python3; do
+    "$PYTHON" -c 'import gevent' 2>/dev/null && break
+  done
+fi
+
+# shellcheck disable=SC3013  # -nt: dash, busybox and the BSDs have it
+newer() { [ "$1" -nt "$2" ]; }
+
+# build_c SOURCE PROGRAM: compiles unless it is there and newer.
+build_c() {
+  # shellcheck disable=SC2086
+  newer "$2" "$1" ||
+    ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$2" "$1"
+}
+
+build_go() {
+  newer "$2" "$1" || go build -o "$2" "$1"
+}
+
+# available NAME: whether this machine has what a program of that name needs.
+available() {
+  case $1 in
+    gevent*) "$LUA" -e 'require "gevent"' ;;
+    lua) command -v "$LUA" ;;
+    cqueues) "$LUA" -e 'require "cqueues"' ;;
+    luv) "$LUA" -e 'require "luv"' ;;
+    luahttp) "$LUA51" -e 'require "http.server"' ;;
+    pygevent) "$PYTHON" -c 'import gevent' ;;
+    tarantool) command -v tarantool ;;
+    go) command -v go ;;
+    epoll) [ -x $out/epoll_echo ] ;;
+    nginx) command -v nginx ;;
+    nginxlua) command -v nginx &&
+      [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] ;;
+    *) false ;;
+  esac >/dev/null 2>&1
+}
+
+# package NAME: what to install where it is not available.
+package() {
+  case $1 in
+    gevent*) echo "this library: make" ;;
+    lua) echo lua5.4 ;;
+    cqueues) echo lua-cqueues ;;
+    luv) echo lua-luv ;;
+    luahttp) echo lua-http lua5.1 ;;
+    pygevent) echo python3-gevent ;;
+    tarantool) echo tarantool ;;
+    go) echo golang-go ;;
+    nginx) echo nginx ;;
+    nginxlua) echo libnginx-mod-http-lua ;;
+  esac
+}
+
+# command_of FIGURE NAME [ARGUMENT...]: prints the command, as words. The
+# argument of a server is its port.
+command_of() {
+  program=$2_$1
+  figure=$1
+  name=$2
+  shift 2
+  case $name in
+    gevent*) echo "$LUA bench/$figure.lua $*" ;;
+    lua | cqueues | luv) echo "$LUA bench/peers/$program.lua $*" ;;
+    luahttp) echo "$LUA51 bench/peers/$program.lua $*" ;;
+    pygevent) echo "$PYTHON bench/peers/$program.py $*" ;;
+    tarantool) echo "tarantool bench/peers/$program.lua $*" ;;
+    go | epoll) echo "$out/$program $*" ;;
+    nginx*) sed "s/@PORT@/$1/" "bench/peers/$program.conf" >"$work/nginx.conf"
+      echo "nginx -p $work -e stderr -c $work/nginx.conf" ;;
+  esac
+}
+
+# gone PID: whether that process has ended (a zombie has).
+gone() {
+  case $(grep '^State:' "/proc/$1/status" 2>/dev/null) in
+    "" | *Z*) return 0 ;;
+  esac
+  return 1
+}
+
+# start FIGURE NAME [WRAPPER...]: starts a server; sets server (its process) and
+# port. The wrapper (taskset, valgrind, strace -D) must keep the process, so
+# that $! is the server. The load generator waits until it listens.
+start() {
+  port=$("$load" -F) || exit 1
+  server_command=$(command_of "$1" "$2" "$port")
+  shift 2
+  # shellcheck disable=SC2086
+  "$@" $server_command >"$work/log" 2>&1 </dev/null &
+  server=$!
+  echo $server >"$work/server"
+}
+
+# stop: ends the server of the last start and waits for it. It is asked again
+# every second (nginx can miss a signal that comes just before it waits) and
+# ended by force after ten.
+stop() {
+  [ -n "$server" ] || return 0
+  tries=0
+  until gone "$server"; do
+    [ $((tries % 50)) -ne 0 ] || kill "$server" 2>/dev/null
+    [ $tries -ne 500 ] || { kill -9 "$server" && say "server ended by force"; }
+    tries=$((tries + 1))
+    sleep 0.02
+  done
+  wait "$server" 2>/dev/null
+  rm -f "$work/server"
+  server=
+}
+
+mkdir -p $out
+build_c bench/load.c $load || exit 1
+build_c bench/peers/epoll_echo.c $out/epoll_echo || exit 1

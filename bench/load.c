@@ -1,0 +1,344 @@
+/* bench/load.c - load generator for the echo and HTTP servers of bench/.
+ * usage: load [options] PORT     opens connections to 127.0.0.1:PORT, does a
+ *                                fixed number of operations, prints one line
+ *        load -F                 prints a free port
+ *   -f FIGURE -l PROGRAM  first two words of the line   -p PID  the server
+ *   -c CONNECTIONS (64)   -n OPERATIONS (100000)   -w WARM-UP OPERATIONS (n/10)
+ *   -d DEPTH (1)          requests sent at once, then as many answers awaited
+ *   -s BYTES (64)         echo: size of a message
+ *   -H PATH               HTTP instead of echo: GET PATH, keep-alive
+ *   -1                    HTTP: a connection per request
+ * output: FIGURE PROGRAM NS OPERATIONS load_ns=NS per_s=N bad=N
+ *   NS is CPU time of the server per operation (of all its threads, user and
+ *   system, from /proc/PID/task/TID/schedstat), 0 without -p; load_ns is our
+ *   own. bad counts answers that are not 2xx or not what was sent. The exit
+ *   status is 1 if any was bad, 2 if a connection failed or nothing came for
+ *   20 seconds. A server is waited for, up to 30 seconds, to listen. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum state { STATUS, FIELDS, BODY, SIZE, CHUNK, TRAILER };  /* of an answer */
+
+struct conn {
+  int fd;
+  long waiting;           /* operations begun and not ended */
+  size_t tosend, sent;    /* of the bytes in `message` */
+  size_t got;             /* echo: bytes of the present message */
+  enum state state;       /* HTTP: what is expected next */
+  int chunked;
+  size_t left, nline;     /* bytes of body to skip; length of `line` */
+  char line[256];         /* HTTP: the present line, cut at 255 bytes */
+};
+
+struct clocks { double server, own, wall; };  /* nanoseconds */
+
+static struct {
+  const char *figure, *label, *path, *pid;
+  long conns, n, warmup, depth, size;
+  int once, port;
+} opt = {"echo", "server", NULL, NULL, 64, 100000, -1, 1, 64, 0, 0};
+
+static char *message;       /* `depth` copies of what one operation sends */
+static size_t unit;         /* bytes of one copy */
+static long begun, ended, total, bad;
+static int epfd;
+
+static void die(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fprintf(stderr, "load: %s %s: ", opt.figure, opt.label);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  va_end(args);
+  exit(2);
+}
+
+static struct sockaddr_in address(int port) {
+  struct sockaddr_in a;
+  memset(&a, 0, sizeof a);
+  a.sin_family = AF_INET;
+  a.sin_port = htons((unsigned short)port);
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return a;
+}
+
+static int print_free_port(void) {
+  struct sockaddr_in a = address(0);
+  socklen_t len = sizeof a;
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (bind(fd, (struct sockaddr *)&a, len) != 0 ||
+      getsockname(fd, (struct sockaddr *)&a, &len) != 0)
+    die("no free port: %s", strerror(errno));
+  printf("%d\n", ntohs(a.sin_port));
+  return 0;
+}
+
+static double now(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* CPU time of all threads of the server. */
+static double server_cpu(void) {
+  char name[512];
+  double sum = 0;
+  struct dirent *e;
+  DIR *dir;
+  if (opt.pid == NULL) return 0;
+  snprintf(name, sizeof name, "/proc/%s/task", opt.pid);
+  if ((dir = opendir(name)) == NULL) die("server %s is gone", opt.pid);
+  while ((e = readdir(dir)) != NULL) {
+    double ns;
+    FILE *f;
+    if (e->d_name[0] == '.') continue;
+    snprintf(name, sizeof name, "/proc/%s/task/%.20s/schedstat", opt.pid,
+             e->d_name);
+    if ((f = fopen(name, "r")) == NULL) continue;  /* thread has ended */
+    if (fscanf(f, "%lf", &ns) == 1) sum += ns;
+    fclose(f);
+  }
+  closedir(dir);
+  return sum;
+}
+
+static struct clocks read_clocks(void) {
+  struct clocks c;
+  c.server = server_cpu();
+  c.own = now(CLOCK_PROCESS_CPUTIME_ID);
+  c.wall = now(CLOCK_MONOTONIC);
+  return c;
+}
+
+static void watch(struct conn *c, int op, unsigned events) {
+  struct epoll_event e;
+  e.events = events;
+  e.data.ptr = c;
+  if (epoll_ctl(epfd, op, c->fd, &e) != 0) die("epoll: %s", strerror(errno));
+}
+
+static void open_conn(struct conn *c) {
+  struct sockaddr_in a = address(opt.port);
+  struct timespec pause = {0, 20000000};
+  int tries = 1500, one = 1;
+  memset(c, 0, sizeof *c);
+  for (;;) {
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(c->fd, (struct sockaddr *)&a, sizeof a) == 0) break;
+    if (errno != ECONNREFUSED || tries-- == 0)
+      die("connect: %s", strerror(errno));
+    close(c->fd);
+    nanosleep(&pause, NULL);
+  }
+  setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  watch(c, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+/* Writes what is left; asks for EPOLLOUT only where the kernel is full. */
+static void flush(struct conn *c) {
+  while (c->sent < c->tosend) {
+    ssize_t n = send(c->fd, message + c->sent, c->tosend - c->sent,
+                     MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN) {
+      watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+      return;
+    }
+    if (n < 0) die("send: %s", strerror(errno));
+    c->sent += (size_t)n;
+  }
+}
+
+/* Begins up to `depth` operations, if any are left to do. */
+static void begin(struct conn *c) {
+  long k = total - begun < opt.depth ? total - begun : opt.depth;
+  if (k == 0) return;
+  begun += k;
+  c->waiting = k;
+  c->sent = 0;
+  c->tosend = (size_t)k * unit;
+  flush(c);
+}
+
+static void end_operation(struct conn *c) {
+  if (c->waiting-- == 0) die("an answer that nobody asked for");
+  ended++;
+}
+
+static void feed_echo(struct conn *c, const char *p, size_t n) {
+  while (n > 0) {
+    size_t k = unit - c->got < n ? unit - c->got : n;
+    if (memcmp(p, message + c->got, k) != 0) bad++;
+    c->got += k;
+    p += k;
+    n -= k;
+    if (c->got == unit) {
+      c->got = 0;
+      end_operation(c);
+    }
+  }
+}
+
+static void end_answer(struct conn *c) {
+  c->state = STATUS;
+  end_operation(c);
+}
+
+static void field(struct conn *c) {
+  if (strncasecmp(c->line, "content-length:", 15) == 0)
+    c->left = strtoul(c->line + 15, NULL, 10);
+  else if (strncasecmp(c->line, "transfer-encoding: chunked", 26) == 0)
+    c->chunked = 1;
+}
+
+/* A line (without CRLF) of the head, of a chunk's size, or of the trailer. */
+static void end_line(struct conn *c) {
+  size_t length = c->nline;
+  c->line[length] = '\0';
+  c->nline = 0;
+  if (c->state == STATUS) {
+    if (strncmp(c->line, "HTTP/1.", 7) != 0 || c->line[9] != '2') bad++;
+    c->left = 0;
+    c->chunked = 0;
+    c->state = FIELDS;
+  } else if (c->state == FIELDS && length > 0) {
+    field(c);
+  } else if (c->state == FIELDS) {
+    if (c->chunked) c->state = SIZE;
+    else if (c->left > 0) c->state = BODY;
+    else end_answer(c);
+  } else if (c->state == SIZE) {
+    c->left = strtoul(c->line, NULL, 16) + 2;  /* its CRLF as well */
+    c->state = c->left == 2 ? TRAILER : CHUNK;
+  } else if (c->state == TRAILER && length == 0) {
+    end_answer(c);
+  }
+}
+
+static void feed_http(struct conn *c, const char *p, size_t n) {
+  while (n > 0) {
+    if (c->state == BODY || c->state == CHUNK) {
+      size_t k = c->left < n ? c->left : n;
+      p += k;
+      n -= k;
+      if ((c->left -= k) > 0) continue;
+      if (c->state == CHUNK) c->state = SIZE;
+      else end_answer(c);
+    } else {
+      if (*p == '\n') end_line(c);
+      else if (*p != '\r' && c->nline < sizeof c->line - 1)
+        c->line[c->nline++] = *p;
+      p++;
+      n--;
+    }
+  }
+}
+
+static void receive(struct conn *c) {
+  static char buffer[65536];
+  ssize_t n = recv(c->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+  if (n < 0 && errno == EAGAIN) return;
+  if (n < 0) die("recv: %s", strerror(errno));
+  if (n == 0 && (!opt.once || c->waiting > 0)) die("closed by the server");
+  if (n == 0) {
+    close(c->fd);
+    if (begun < total) open_conn(c), begin(c);
+    return;
+  }
+  if (opt.path != NULL) feed_http(c, buffer, (size_t)n);
+  else feed_echo(c, buffer, (size_t)n);
+  if (c->waiting == 0 && !opt.once) begin(c);
+}
+
+static void make_message(void) {
+  char one[1024];
+  char *p;
+  unit = (size_t)opt.size;
+  if (opt.path != NULL)
+    unit = (size_t)snprintf(one, sizeof one, "GET %.512s HTTP/1.1\r\n"
+                            "Host: 127.0.0.1\r\n%s\r\n", opt.path,
+                            opt.once ? "Connection: close\r\n" : "");
+  p = message = malloc(unit * (size_t)opt.depth);
+  for (long i = 0; i < opt.depth; i++, p += unit)
+    if (opt.path != NULL) memcpy(p, one, unit);
+    else for (size_t j = 0; j < unit; j++) p[j] = (char)('a' + j % 26);
+}
+
+static void serve_events(void) {
+  struct epoll_event events[256];
+  int n = epoll_wait(epfd, events, 256, 20000);
+  if (n == 0) die("nothing came for 20 s, %ld of %ld done", ended, total);
+  for (int i = 0; i < n; i++) {
+    struct conn *c = events[i].data.ptr;
+    if (events[i].events & EPOLLOUT) {
+      watch(c, EPOLL_CTL_MOD, EPOLLIN);
+      flush(c);
+    }
+    if (events[i].events & ~(unsigned)EPOLLOUT) receive(c);
+  }
+}
+
+static int run(void) {
+  struct conn *conns = calloc((size_t)opt.conns, sizeof *conns);
+  struct clocks from, to;
+  long skipped;
+  double n;
+  epfd = epoll_create1(EPOLL_CLOEXEC);
+  make_message();
+  total = opt.warmup + opt.n;
+  for (long i = 0; i < opt.conns; i++) open_conn(&conns[i]);
+  for (long i = 0; i < opt.conns; i++) begin(&conns[i]);
+  while (ended < opt.warmup) serve_events();
+  skipped = ended;
+  from = read_clocks();
+  while (ended < total) serve_events();
+  to = read_clocks();
+  n = (double)(total - skipped);
+  printf("%s %s %.1f %.0f load_ns=%.1f per_s=%.0f bad=%ld\n", opt.figure,
+         opt.label, (to.server - from.server) / n, n,
+         (to.own - from.own) / n, n * 1e9 / (to.wall - from.wall), bad);
+  return bad > 0;
+}
+
+static int usage(void) {
+  fprintf(stderr, "usage: load [-f figure] [-l program] [-p pid] [-c conns] "
+                  "[-n ops] [-w warm-up] [-d depth] [-s bytes] [-H path] [-1] "
+                  "port | load -F\n");
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  int o;
+  while ((o = getopt(argc, argv, "f:l:p:c:n:w:d:s:H:1F")) != -1) switch (o) {
+    case 'f': opt.figure = optarg; break;
+    case 'l': opt.label = optarg; break;
+    case 'p': opt.pid = optarg; break;
+    case 'c': opt.conns = atol(optarg); break;
+    case 'n': opt.n = atol(optarg); break;
+    case 'w': opt.warmup = atol(optarg); break;
+    case 'd': opt.depth = atol(optarg); break;
+    case 's': opt.size = atol(optarg); break;
+    case 'H': opt.path = optarg; break;
+    case '1': opt.once = 1; break;
+    case 'F': return print_free_port();
+    default: return usage();
+  }
+  if (optind != argc - 1 || opt.conns < 1 || opt.n < 1 || opt.depth < 1 ||
+      opt.size < 1 || (opt.once && (opt.path == NULL || opt.depth > 1)))
+    return usage();
+  opt.port = atoi(argv[optind]);
+  if (opt.warmup < 0) opt.warmup = opt.n / 10;
+  return run();
+}

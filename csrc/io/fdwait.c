@@ -1,0 +1,216 @@
+/* io/fdwait.c - layer: io. See fdwait.h. Owns the uv_poll handles. */
+#include "io/fdwait.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/except.h"
+
+static const int event_of[] = {[GEV_READ] = UV_READABLE,
+                               [GEV_WRITE] = UV_WRITABLE};
+
+void gev_fd_init(struct gev_fd *f, int fd) {
+  *f = (struct gev_fd){.fd = fd};
+}
+
+/* --- events -------------------------------------------------------------------- */
+
+static bool is_parked(const struct gev_greenlet *g, const struct gev_fd *f) {
+  return g && g->state == GEV_PARKED && g->on == f;
+}
+
+void gev_fd_wake(struct gev_hub *h, struct gev_fd *f, enum gev_dir dir,
+                 enum gev_verdict verdict) {
+  if (is_parked(f->user[dir], f)) gev_wake(h, f->user[dir], f, verdict);
+}
+
+static void poll_cb(uv_poll_t *poll, int status, int events);
+
+/* Registers for `events`; 0 stops the handle. */
+static int set_events(struct gev_fd *f, int events) {
+  int err = uv_poll_start(f->poll, events, poll_cb);
+  f->events = (uint8_t)(err ? 0 : events);
+  return err;
+}
+
+static void poll_cb(uv_poll_t *poll, int status, int events) {
+  struct gev_fd *f = gev_container(poll->data, struct gev_fd, poll);
+  struct gev_hub *h = poll->loop->data;
+  if (status < 0) { /* libuv has stopped it: the next call says what it is */
+    f->events = 0;
+    events = UV_READABLE | UV_WRITABLE;
+  }
+  if (events & UV_READABLE) f->drained = false;
+  int unwanted = 0;
+  for (int dir = GEV_READ; dir <= GEV_WRITE; dir++) {
+    if (!(events & event_of[dir])) continue;
+    if (f->user[dir])
+      gev_fd_wake(h, f, (enum gev_dir)dir, GEV_WOKEN);
+    else
+      unwanted |= event_of[dir];
+  }
+  if (f->events & unwanted) set_events(f, f->events & ~unwanted);
+}
+
+/* --- waiting -------------------------------------------------------------------- */
+
+static int make_handle(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
+  uv_loop_t *loop = gev_loop(L, h);
+  f->poll = malloc(sizeof *f->poll);
+  if (!f->poll) return UV_ENOMEM;
+  int err = uv_poll_init(loop, f->poll, f->fd);
+  if (err) {
+    free(f->poll);
+    f->poll = NULL;
+    return err;
+  }
+  gev_handle_own(f->poll, &f->poll);
+  return 0;
+}
+
+static void refuse_second(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                          enum gev_dir dir, const struct gev_waitop *op) {
+  gev_push_greenlet(L, h, f->user[dir]);
+  const char *first = luaL_tolstring(L, -1, NULL);
+  gev_push_greenlet(L, h, h->current);
+  const char *second = luaL_tolstring(L, -1, NULL);
+  gev_exc_push(L, GEV_EXC_CONCURRENTUSE,
+               "%s: fd %d is already used by another greenlet for %s: %s; "
+               "%s may not", op->name, f->fd,
+               dir == GEV_READ ? "reading" : "writing", first, second);
+  lua_error(L);
+}
+
+void gev_fd_claim(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                  enum gev_dir dir, const struct gev_waitop *op) {
+  if (f->user[dir] && f->user[dir] != h->current)
+    refuse_second(L, h, f, dir, op);
+}
+
+int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                enum gev_dir dir, const struct gev_waitop *op,
+                int64_t deadline, lua_KContext ctx, lua_KFunction k) {
+  gev_fd_claim(L, h, f, dir, op);
+  struct gev_greenlet *g = gev_park_begin(L, h, op);
+  int err = f->poll ? 0 : make_handle(L, h, f);
+  if (!err && !(f->events & event_of[dir]))
+    err = set_events(f, f->events | event_of[dir]);
+  if (err) return gev_fail(L, -err);
+  f->user[dir] = g;
+  return gev_park(L, h, g, op, f, deadline, ctx, k);
+}
+
+enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
+                               struct gev_fd *f, enum gev_dir dir) {
+  if (f->user[dir] == h->current) f->user[dir] = NULL;
+  return gev_unpark(L, h);
+}
+
+int64_t gev_fd_deadline(const struct gev_hub *h) {
+  return h->current->timer.node.key;
+}
+
+void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
+  struct gev_fd *f = on;
+  (void)h;
+  if (f->user[GEV_READ] == g) f->user[GEV_READ] = NULL;
+  if (f->user[GEV_WRITE] == g) f->user[GEV_WRITE] = NULL;
+}
+
+void gev_fd_describe(lua_State *L, void *on) {
+  lua_pushfstring(L, "fd %d", ((struct gev_fd *)on)->fd);
+}
+
+bool gev_must_yield(lua_State *L, struct gev_hub *h) {
+  return gev_slice_is_over(h) && L == h->running &&
+         (L == h->L || lua_isyieldable(L)) && !gev_has_pending(h->current);
+}
+
+/* --- closing --------------------------------------------------------------------- */
+
+int gev_fd_release(struct gev_hub *h, struct gev_fd *f) {
+  int fd = f->fd;
+  f->fd = -1;
+  f->events = 0;
+  f->drained = false;
+  for (int dir = GEV_READ; dir <= GEV_WRITE; dir++) {
+    gev_fd_wake(h, f, (enum gev_dir)dir, GEV_CLOSED);
+    f->user[dir] = NULL;
+  }
+  if (f->poll) {
+    uv_poll_stop(f->poll);
+    gev_handle_close((uv_handle_t *)f->poll);
+  }
+  return fd;
+}
+
+void gev_fd_close(struct gev_hub *h, struct gev_fd *f) {
+  if (f->fd < 0) return;
+  close(gev_fd_release(h, f));
+}
+
+/* --- wait_read, wait_write: for descriptors of others ------------------------------ */
+
+static const struct gev_class waiter_class = {"fd waiter", NULL, NULL};
+struct waiter {
+  const struct gev_class *cls;
+  struct gev_fd f;
+};
+
+static const struct gev_waitop wait_ops[] = {
+    [GEV_READ] = {"wait_read", true, gev_fd_cancel, gev_fd_describe},
+    [GEV_WRITE] = {"wait_write", true, gev_fd_cancel, gev_fd_describe}};
+
+static int waiter_gc(lua_State *L) {
+  struct waiter *w = gev_check(L, 1, &waiter_class);
+  gev_fd_release(gev_hub(L), &w->f);
+  return 0;
+}
+
+static int finish(lua_State *L, struct waiter *w, bool ready) {
+  gev_fd_release(gev_hub(L), &w->f);
+  lua_pushboolean(L, ready);
+  return 1;
+}
+
+static int wait_k(lua_State *L, int status, lua_KContext dir) {
+  (void)status;
+  struct waiter *w = lua_touserdata(L, 3);
+  enum gev_verdict v =
+      gev_fd_resume(L, gev_hub(L), &w->f, (enum gev_dir)dir);
+  return finish(L, w, v == GEV_WOKEN);
+}
+
+/* The descriptor is not ours: its handle lives for this wait only. */
+static int wait_for(lua_State *L, enum gev_dir dir) {
+  struct gev_hub *h = gev_hub(L);
+  int fd = (int)luaL_checkinteger(L, 1);
+  double timeout = gev_opttimeout(L, 2);
+  lua_settop(L, 2);
+  struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
+  w->cls = &waiter_class;
+  gev_fd_init(&w->f, fd);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, 3);
+  return gev_fd_wait(L, h, &w->f, dir, &wait_ops[dir],
+                     gev_deadline(timeout), dir, wait_k);
+}
+
+/* wait_read(fd [, timeout]) -> bool | nil, message, code */
+static int lib_wait_read(lua_State *L) { return wait_for(L, GEV_READ); }
+static int lib_wait_write(lua_State *L) { return wait_for(L, GEV_WRITE); }
+
+static const luaL_Reg waiter_methods[] = {
+    {"__gc", waiter_gc}, {"__close", waiter_gc}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"wait_read", lib_wait_read},
+                                     {"wait_write", lib_wait_write},
+                                     {NULL, NULL}};
+
+void gev_open_fdwait(lua_State *L, int hub) {
+  lua_pushvalue(L, hub);
+  lua_pushvalue(L, hub);
+  gev_newclass(L, "fd waiter", waiter_methods, 1);
+  luaL_setfuncs(L, functions, 2);
+}

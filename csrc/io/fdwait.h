@@ -1,0 +1,65 @@
+/* io/fdwait.h - layer: io. Waiting for a file descriptor.
+ *
+ * A gev_fd lives inside the object that owns the descriptor. It has one
+ * uv_poll handle for both directions, made at the first wait, which stays
+ * registered as long as its events are waited for: in steady state a wait
+ * costs no system call. One reader and one writer at a time: whoever comes
+ * second gets ConcurrentObjectUseError. Closing wakes both with GEV_CLOSED,
+ * stops the handle, and closes the descriptor, in this order. */
+#ifndef GEV_IO_FDWAIT_H
+#define GEV_IO_FDWAIT_H
+
+#include "core/park.h"
+
+enum gev_dir { GEV_READ, GEV_WRITE };
+
+struct gev_fd {
+  uv_poll_t *poll; /* NULL: never waited for, or the loop is gone */
+  int fd;          /* -1: closed */
+  uint8_t events;  /* what the handle is registered for */
+  /* Nothing was left at the last read: wait before the next one. Cleared by
+   * an event; only set while the handle is registered for it. */
+  bool drained;
+  struct gev_greenlet *user[2]; /* in an operation that has waited */
+};
+
+void gev_fd_init(struct gev_fd *f, int fd);
+/* Raises ConcurrentObjectUseError if another greenlet is in an operation of
+ * that direction. `op` names ours. */
+void gev_fd_claim(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                  enum gev_dir dir, const struct gev_waitop *op);
+/* Parks until the descriptor is ready; as gev_park. The first thing that k
+ * does is gev_fd_resume. Raises, or returns nil, message, code, where the
+ * descriptor cannot be polled. */
+int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                enum gev_dir dir, const struct gev_waitop *op,
+                int64_t deadline, lua_KContext ctx, lua_KFunction k);
+enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
+                               struct gev_fd *f, enum gev_dir dir);
+/* The deadline of the wait that has just ended, for the next one. */
+int64_t gev_fd_deadline(const struct gev_hub *h);
+/* Is the handle registered for reading, so that `drained` may be set? */
+static inline void gev_fd_drained(struct gev_fd *f) {
+  f->drained = (f->events & UV_READABLE) != 0;
+}
+/* Wakes whoever waits in a direction (both: gev_fd_release). */
+void gev_fd_wake(struct gev_hub *h, struct gev_fd *f, enum gev_dir dir,
+                 enum gev_verdict verdict);
+/* Wakes all, gives up the handle; the descriptor stays open and is returned.
+ * f->fd is -1 after it. */
+int gev_fd_release(struct gev_hub *h, struct gev_fd *f);
+/* The same, and closes the descriptor. Idempotent; for __gc and __close. */
+void gev_fd_close(struct gev_hub *h, struct gev_fd *f);
+
+/* The cancel and describe hooks of the operations on a gev_fd. */
+void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on);
+void gev_fd_describe(lua_State *L, void *on);
+
+/* After an operation that did not have to wait: has its greenlet run for so
+ * long that others must have their turn? Not where an interrupt is due: what the
+ * operation has done must not be lost to it. */
+bool gev_must_yield(lua_State *L, struct gev_hub *h);
+
+void gev_open_fdwait(lua_State *L, int hub);
+
+#endif

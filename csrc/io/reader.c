@@ -1,0 +1,278 @@
+/* io/reader.c - layer: io. See reader.h. Owns nothing: what is read but not
+ * complete stays in the stream's input, where the next call finds it. */
+#include "io/reader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A parser looks at the input and either takes from it what the arguments on
+ * the Lua stack ask for, pushes it and returns how many values, or returns
+ * MORE. At the end of the stream (`eof`) it must come to a result. It starts
+ * from the beginning each time: nothing is kept across a wait. */
+enum { MORE = -1 };
+typedef int (*parse_fn)(lua_State *L, struct gev_stream *s, bool eof);
+
+struct reader {
+  struct gev_waitop op;
+  parse_fn parse;
+  int timeout_arg; /* index of the call's own time-out; 0: it has none */
+  lua_KFunction k[2]; /* by direction waited for */
+};
+
+/* --- the loop that all of them run ------------------------------------------------ */
+
+static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+               const struct reader *r, bool once, int64_t deadline) {
+  int top = lua_gettop(L);
+  bool eof = false;
+  for (;;) {
+    int n = r->parse(L, s, eof);
+    if (n != MORE) return n;
+    lua_settop(L, top);
+    if (once) s->fd.drained = false;
+    ssize_t got = gev_stream_fill(h, s);
+    if (got > 0) continue;
+    if (got == 0) {
+      eof = true;
+    } else if (got != GEV_WANT_READ && got != GEV_WANT_WRITE) {
+      return gev_stream_fail(L, s, got);
+    } else if (once) {
+      return gev_failtimeout(L);
+    } else {
+      return gev_stream_wait(L, h, s, (int)got, &r->op, deadline,
+                             (lua_KContext)r, r->k[got == GEV_WANT_WRITE]);
+    }
+  }
+}
+
+static int resumed(lua_State *L, lua_KContext ctx, int want) {
+  const struct reader *r = (const struct reader *)ctx;
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int64_t deadline = gev_fd_deadline(h);
+  enum gev_verdict v = gev_stream_resume(L, h, s, want);
+  if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
+  return run(L, h, s, r, false, deadline);
+}
+
+static int read_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return resumed(L, ctx, GEV_WANT_READ);
+}
+static int write_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return resumed(L, ctx, GEV_WANT_WRITE);
+}
+
+static int start(lua_State *L, const struct reader *r) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  bool once = s->timeout == 0;
+  int64_t deadline = r->timeout_arg
+                         ? gev_stream_deadline(L, s, r->timeout_arg, &once)
+                         : gev_deadline(s->timeout);
+  gev_fd_claim(L, h, &s->fd, GEV_READ, &r->op);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  return run(L, h, s, r, once, deadline);
+}
+
+#define READER(op_name, parser, timeout_index)                              \
+  {                                                                         \
+    .op = {op_name, true, gev_fd_cancel, gev_fd_describe}, .parse = parser, \
+    .timeout_arg = timeout_index, .k = { read_k, write_k }                  \
+  }
+
+/* --- read(format...) ------------------------------------------------------------- */
+
+/* Each takes one item from data[0 .. len) and returns how many bytes it used;
+ * MORE where it is not complete. Pushes nil where the stream has ended. */
+static ptrdiff_t take_line(lua_State *L, const char *data, size_t len,
+                           bool eof, bool keep) {
+  const char *end = len ? memchr(data, '\n', len) : NULL;
+  if (!end && !eof) return MORE;
+  if (!end && len == 0) {
+    lua_pushnil(L);
+    return 0;
+  }
+  size_t used = end ? (size_t)(end - data) + 1 : len;
+  lua_pushlstring(L, data, used - (end && !keep));
+  return (ptrdiff_t)used;
+}
+
+static ptrdiff_t take_all(lua_State *L, const char *data, size_t len,
+                          bool eof) {
+  if (!eof) return MORE;
+  lua_pushlstring(L, data, len);
+  return (ptrdiff_t)len;
+}
+
+static ptrdiff_t take_bytes(lua_State *L, const char *data, size_t len,
+                            bool eof, size_t n) {
+  if (len < n && !eof) return MORE;
+  if (len == 0 && eof)
+    lua_pushnil(L);
+  else
+    lua_pushlstring(L, data, len < n ? len : n);
+  return (ptrdiff_t)(len < n ? len : n);
+}
+
+static ptrdiff_t take(lua_State *L, int idx, const char *data, size_t len,
+                      bool eof) {
+  if (lua_type(L, idx) == LUA_TNUMBER)
+    return take_bytes(L, data, len, eof, (size_t)lua_tointeger(L, idx));
+  const char *format = lua_tostring(L, idx);
+  if (*format == '*') format++;
+  switch (*format) {
+    case 'l': return take_line(L, data, len, eof, false);
+    case 'L': return take_line(L, data, len, eof, true);
+    default: return take_all(L, data, len, eof);
+  }
+}
+
+static void check_format(lua_State *L, int idx) {
+  if (lua_type(L, idx) == LUA_TNUMBER) {
+    luaL_argcheck(L, luaL_checkinteger(L, idx) >= 0, idx,
+                  "a number of bytes must not be negative");
+    return;
+  }
+  const char *format = luaL_checkstring(L, idx);
+  if (*format == '*') format++;
+  luaL_argcheck(L, *format && strchr("lLa", *format), idx,
+                "invalid format (a number, \"l\", \"L\" or \"a\" expected)");
+}
+
+/* Arguments from index 2 on are formats. Only when all are satisfied is
+ * anything taken out of the input. */
+static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
+  int nargs = lua_gettop(L);
+  const char *data = s->in.data ? s->in.data + s->in.off : "";
+  size_t left = gev_stream_buffered(s), used = 0;
+  luaL_checkstack(L, nargs + 3, "too many formats");
+  for (int i = 2; i <= nargs; i++) {
+    ptrdiff_t n = take(L, i, data + used, left, eof);
+    if (n == MORE) return MORE;
+    used += (size_t)n;
+    left -= (size_t)n;
+    if (lua_isnil(L, -1)) { /* the end: what follows has nothing either */
+      gev_bytes_drop(&s->in, used);
+      if (i > 2) return i - 1;
+      return gev_failclosed(L);
+    }
+  }
+  if (used) gev_bytes_drop(&s->in, used);
+  return nargs - 1;
+}
+
+static const struct reader read_reader = READER("read", parse_formats, 0);
+
+/* s:read(format...) -> values | nil, message, code */
+static int m_read(lua_State *L) {
+  int nargs = lua_gettop(L);
+  if (nargs < 2) lua_pushliteral(L, "l");
+  for (int i = 2; i <= nargs; i++) check_format(L, i);
+  return start(L, &read_reader);
+}
+
+/* --- lines(format...) -------------------------------------------------------------- */
+
+/* Upvalues: hub, class, number of formats, stream, formats. */
+static int lines_next_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  if (!lua_isnil(L, 1)) return lua_gettop(L);
+  const char *code = lua_tostring(L, 3);
+  if (code && !strcmp(code, "closed")) return 1;
+  return luaL_error(L, "%s", lua_tostring(L, 2));
+}
+
+static int lines_next(lua_State *L) {
+  int n = (int)lua_tointeger(L, lua_upvalueindex(3));
+  lua_settop(L, 0);
+  luaL_checkstack(L, n + 3, "too many formats");
+  lua_pushvalue(L, lua_upvalueindex(4)); /* the read method */
+  lua_pushvalue(L, lua_upvalueindex(5)); /* the stream */
+  for (int i = 0; i < n; i++) lua_pushvalue(L, lua_upvalueindex(6 + i));
+  lua_callk(L, n + 1, LUA_MULTRET, 0, lines_next_k);
+  return lines_next_k(L, LUA_OK, 0);
+}
+
+/* s:lines(format...) -> iterator; as in io, a failure raises */
+static int m_lines(lua_State *L) {
+  gev_checkstream(L, 1);
+  int n = lua_gettop(L) - 1;
+  luaL_argcheck(L, n <= 200, 202, "too many formats");
+  for (int i = 2; i <= n + 1; i++) check_format(L, i);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushinteger(L, n);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_pushcclosure(L, m_read, 2);
+  lua_rotate(L, 1, 4);
+  lua_pushcclosure(L, lines_next, 5 + n);
+  return 1;
+}
+
+/* --- readuntil, readexactly ---------------------------------------------------------- */
+
+static int too_long(lua_State *L, lua_Integer max) {
+  char message[64];
+  snprintf(message, sizeof message, "no delimiter in %lld bytes",
+           (long long)max);
+  return gev_failmsg(L, message, "toolong");
+}
+
+static int parse_until(lua_State *L, struct gev_stream *s, bool eof) {
+  size_t dlen, len = gev_stream_buffered(s);
+  const char *delimiter = lua_tolstring(L, 2, &dlen);
+  lua_Integer max = lua_isnoneornil(L, 3) ? 0 : lua_tointeger(L, 3);
+  const char *data = s->in.data ? s->in.data + s->in.off : "";
+  const char *found = len ? memmem(data, len, delimiter, dlen) : NULL;
+  size_t used = found ? (size_t)(found - data) + dlen : len;
+  if (max && used > (size_t)max) return too_long(L, max);
+  if (!found) return eof ? gev_failclosed(L) : MORE;
+  lua_pushlstring(L, data, used);
+  gev_bytes_drop(&s->in, used);
+  return 1;
+}
+
+static const struct reader until_reader =
+    READER("readuntil", parse_until, 4);
+
+/* s:readuntil(delimiter [, max [, timeout]]) -> data with the delimiter */
+static int m_readuntil(lua_State *L) {
+  size_t len;
+  luaL_checklstring(L, 2, &len);
+  luaL_argcheck(L, len > 0, 2, "an empty delimiter");
+  if (!lua_isnoneornil(L, 3))
+    luaL_argcheck(L, luaL_checkinteger(L, 3) > 0, 3,
+                  "a maximum must be positive");
+  lua_settop(L, 4);
+  return start(L, &until_reader);
+}
+
+static int parse_exactly(lua_State *L, struct gev_stream *s, bool eof) {
+  size_t n = (size_t)lua_tointeger(L, 2), len = gev_stream_buffered(s);
+  if (len < n) return eof ? gev_failclosed(L) : MORE;
+  lua_pushlstring(L, s->in.data ? s->in.data + s->in.off : "", n);
+  if (n) gev_bytes_drop(&s->in, n);
+  return 1;
+}
+
+static const struct reader exactly_reader =
+    READER("readexactly", parse_exactly, 3);
+
+/* s:readexactly(n [, timeout]) -> n bytes | nil, message, code */
+static int m_readexactly(lua_State *L) {
+  lua_Integer n = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, n >= 0, 2, "a number of bytes must not be negative");
+  lua_settop(L, 3);
+  return start(L, &exactly_reader);
+}
+
+const luaL_Reg gev_reader_methods[] = {{"read", m_read},
+                                       {"lines", m_lines},
+                                       {"readuntil", m_readuntil},
+                                       {"readexactly", m_readexactly},
+                                       {NULL, NULL}};

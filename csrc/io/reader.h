@@ -1,0 +1,17 @@
+/* io/reader.h - layer: io. Reading a stream by format: read, lines,
+ * readuntil, readexactly. */
+#ifndef GEV_IO_READER_H
+#define GEV_IO_READER_H
+
+#include <lauxlib.h>
+
+#include "io/stream.h"
+
+/* One read of the transport, added to the stream's input. */
+ssize_t gev_stream_fill(struct gev_hub *h, struct gev_stream *s);
+bool gev_bytes_add(struct gev_bytes *b, const void *data, size_t n);
+void gev_bytes_drop(struct gev_bytes *b, size_t n);
+
+extern const luaL_Reg gev_reader_methods[];
+
+#endif

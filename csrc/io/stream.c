@@ -1,0 +1,280 @@
+/* io/stream.c - layer: io. See stream.h. The parts of a stream that know no
+ * format: buffers, waiting, recv, closing. Reading by format is in reader.c,
+ * writing in writer.c. */
+#include "io/stream.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/reader.h"
+#include "io/writer.h"
+
+enum { SCRATCH = 65536 };
+
+void gev_stream_init(struct gev_stream *s, const struct gev_transport *ops,
+                     int fd) {
+  memset(s, 0, sizeof *s);
+  s->ops = ops;
+  s->timeout = -1;
+  gev_fd_init(&s->fd, fd);
+}
+
+static void empty(struct gev_bytes *b) {
+  free(b->data);
+  *b = (struct gev_bytes){0};
+}
+
+void gev_stream_close(struct gev_hub *h, struct gev_stream *s) {
+  empty(&s->in);
+  empty(&s->out);
+  s->ops->close(h, s);
+}
+
+void gev_stream_closed(lua_State *L, struct gev_hub *h,
+                       struct gev_stream *s) {
+  gev_stream_close(h, s);
+  if (luaL_getmetafield(L, 1, "__closed") != LUA_TNIL)
+    lua_setmetatable(L, 1);
+}
+
+struct gev_stream *gev_checkstream(lua_State *L, int idx) {
+  const struct gev_class *cls = lua_touserdata(L, lua_upvalueindex(2));
+  return &((struct gev_stream_object *)gev_check(L, idx, cls))->s;
+}
+
+int64_t gev_stream_deadline(lua_State *L, const struct gev_stream *s,
+                            int idx, bool *once) {
+  double timeout = gev_opttimeout(L, idx);
+  if (timeout < 0) timeout = s->timeout;
+  *once = timeout == 0;
+  return *once ? 0 : gev_deadline(timeout);
+}
+
+/* --- buffers -------------------------------------------------------------------- */
+
+bool gev_bytes_add(struct gev_bytes *b, const void *data, size_t n) {
+  if (b->len + n > b->cap && b->off > 0) {
+    memmove(b->data, b->data + b->off, b->len - b->off);
+    b->len -= b->off;
+    b->off = 0;
+  }
+  if (b->len + n > b->cap) {
+    size_t cap = b->cap * 2 > b->len + n ? b->cap * 2 : b->len + n;
+    if (cap < 256) cap = 256;
+    char *grown = realloc(b->data, cap);
+    if (!grown) return false;
+    b->data = grown;
+    b->cap = cap;
+  }
+  memcpy(b->data + b->len, data, n);
+  b->len += n;
+  return true;
+}
+
+void gev_bytes_drop(struct gev_bytes *b, size_t n) {
+  b->off += n;
+  if (b->off == b->len) empty(b);
+}
+
+/* --- input ----------------------------------------------------------------------- */
+
+static char *scratch(struct gev_hub *h) {
+  if (!h->scratch) h->scratch = malloc(SCRATCH);
+  return h->scratch;
+}
+
+/* One read of up to n bytes into buf. A short one means that nothing is
+ * left: the next read waits for an event first. */
+static ssize_t read_once(struct gev_stream *s, void *buf, size_t n) {
+  if (s->fd.fd < 0) return -EBADF;
+  if (s->fd.drained) return GEV_WANT_READ;
+  ssize_t got = s->ops->read(s, buf, n);
+  if (got > 0 && (size_t)got < n) gev_fd_drained(&s->fd);
+  return got;
+}
+
+ssize_t gev_stream_input(struct gev_hub *h, struct gev_stream *s,
+                         const char **data) {
+  if (gev_stream_buffered(s)) {
+    *data = s->in.data + s->in.off;
+    return (ssize_t)gev_stream_buffered(s);
+  }
+  char *buf = scratch(h);
+  if (!buf) return -ENOMEM;
+  *data = buf;
+  return read_once(s, buf, SCRATCH);
+}
+
+bool gev_stream_used(struct gev_stream *s, const char *data, size_t len,
+                     size_t used) {
+  if (gev_stream_buffered(s)) {
+    gev_bytes_drop(&s->in, used);
+    return true;
+  }
+  return used == len || gev_bytes_add(&s->in, data + used, len - used);
+}
+
+ssize_t gev_stream_fill(struct gev_hub *h, struct gev_stream *s) {
+  char *buf = scratch(h);
+  if (!buf) return -ENOMEM;
+  ssize_t got = read_once(s, buf, SCRATCH);
+  if (got > 0 && !gev_bytes_add(&s->in, buf, (size_t)got)) return -ENOMEM;
+  return got;
+}
+
+/* --- waiting --------------------------------------------------------------------- */
+
+static enum gev_dir direction(int want) {
+  return want == GEV_WANT_READ ? GEV_READ : GEV_WRITE;
+}
+
+int gev_stream_wait(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                    int want, const struct gev_waitop *op, int64_t deadline,
+                    lua_KContext ctx, lua_KFunction k) {
+  return gev_fd_wait(L, h, &s->fd, direction(want), op, deadline, ctx, k);
+}
+
+enum gev_verdict gev_stream_resume(lua_State *L, struct gev_hub *h,
+                                   struct gev_stream *s, int want) {
+  return gev_fd_resume(L, h, &s->fd, direction(want));
+}
+
+int gev_stream_fail(lua_State *L, struct gev_stream *s, ssize_t err) {
+  if (s->ops->fail) return s->ops->fail(L, s, err);
+  return gev_fail(L, (int)-err);
+}
+
+int gev_stream_verdict(lua_State *L, enum gev_verdict v) {
+  return v == GEV_TIMEDOUT ? gev_failtimeout(L) : gev_fail(L, EBADF);
+}
+
+int gev_failclosed(lua_State *L) {
+  return gev_failmsg(L, "closed", "closed");
+}
+
+/* --- recv ------------------------------------------------------------------------ */
+
+static const struct gev_waitop recv_op = {"recv", true, gev_fd_cancel,
+                                          gev_fd_describe};
+
+static int pass_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  gev_unpark(L, gev_hub(L));
+  return 1;
+}
+
+/* The string on the top is the result; a stream that always has data lets
+ * others run once its slice is over. */
+static int give(lua_State *L, struct gev_hub *h) {
+  if (!gev_must_yield(L, h)) return 1;
+  struct gev_greenlet *g = gev_park_begin(L, h, &recv_op);
+  return gev_park_ready(L, h, g, &recv_op, 0, pass_k);
+}
+
+static int recv_k(lua_State *L, int status, lua_KContext ctx);
+
+static size_t recv_size(lua_State *L) {
+  lua_Integer n = lua_tointeger(L, 2);
+  return n < SCRATCH ? (size_t)n : SCRATCH;
+}
+
+static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
+  if (n > gev_stream_buffered(s)) n = gev_stream_buffered(s);
+  lua_pushlstring(L, s->in.data + s->in.off, n);
+  gev_bytes_drop(&s->in, n);
+  return 1;
+}
+
+static int recv_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                    bool once, int64_t deadline) {
+  char *buf = scratch(h);
+  if (!buf) return gev_fail(L, ENOMEM);
+  if (once) s->fd.drained = false;
+  ssize_t got = read_once(s, buf, recv_size(L));
+  if (got >= 0) {
+    lua_pushlstring(L, buf, (size_t)got);
+    return give(L, h);
+  }
+  if (got != GEV_WANT_READ && got != GEV_WANT_WRITE)
+    return gev_stream_fail(L, s, got);
+  if (once) return gev_failtimeout(L);
+  return gev_stream_wait(L, h, s, (int)got, &recv_op, deadline,
+                         (lua_KContext)got, recv_k);
+}
+
+static int recv_k(lua_State *L, int status, lua_KContext want) {
+  (void)status;
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int64_t deadline = gev_fd_deadline(h);
+  enum gev_verdict v = gev_stream_resume(L, h, s, (int)want);
+  if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
+  return recv_now(L, h, s, false, deadline);
+}
+
+/* s:recv(n [, timeout]) -> data | "" at the end | nil, message, code */
+static int m_recv(lua_State *L) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  lua_Integer n = luaL_checkinteger(L, 2);
+  bool once;
+  int64_t deadline = gev_stream_deadline(L, s, 3, &once);
+  luaL_argcheck(L, n >= 0, 2, "a number of bytes must not be negative");
+  gev_fd_claim(L, h, &s->fd, GEV_READ, &recv_op);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  if (n == 0) {
+    lua_pushliteral(L, "");
+    return 1;
+  }
+  if (gev_stream_buffered(s)) return recv_buffered(L, s, (size_t)n);
+  return recv_now(L, h, s, once, deadline);
+}
+
+/* --- the rest ---------------------------------------------------------------------- */
+
+/* s:settimeout(seconds|nil) -> true */
+static int m_settimeout(lua_State *L) {
+  struct gev_stream *s = gev_checkstream(L, 1);
+  s->timeout = gev_opttimeout(L, 2);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int m_gettimeout(lua_State *L) {
+  struct gev_stream *s = gev_checkstream(L, 1);
+  if (s->timeout < 0)
+    lua_pushnil(L);
+  else
+    lua_pushnumber(L, s->timeout);
+  return 1;
+}
+
+static int m_fileno(lua_State *L) {
+  lua_pushinteger(L, gev_checkstream(L, 1)->fd.fd);
+  return 1;
+}
+
+static int m_gc(lua_State *L) {
+  gev_stream_close(gev_hub(L), gev_checkstream(L, 1));
+  return 0;
+}
+
+static const luaL_Reg methods[] = {{"recv", m_recv},
+                                   {"settimeout", m_settimeout},
+                                   {"gettimeout", m_gettimeout},
+                                   {"fileno", m_fileno},
+                                   {"__gc", m_gc},
+                                   {NULL, NULL}};
+
+void gev_stream_methods(lua_State *L, int hub, const struct gev_class *cls) {
+  const luaL_Reg *const tables[] = {methods, gev_reader_methods,
+                                    gev_writer_methods};
+  for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    lua_pushvalue(L, hub);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)cls);
+    luaL_setfuncs(L, tables[i], 2);
+  }
+}

@@ -1,0 +1,77 @@
+/* io/stream.h - layer: io. A buffered byte stream over a transport: what
+ * sockets, TLS sockets and pipes have in common.
+ *
+ * A userdata that is a stream begins with { const struct gev_class *cls;
+ * struct gev_stream s; }. Input that was read but not asked for stays in
+ * `in`, in the order it came; a read that fails leaves there what it had
+ * gathered. An idle stream holds no buffer. Output is not buffered unless
+ * setvbuf asks for it. */
+#ifndef GEV_IO_STREAM_H
+#define GEV_IO_STREAM_H
+
+#include "io/transport.h"
+
+struct gev_bytes {
+  char *data; /* malloc'ed; NULL when empty */
+  size_t off, len, cap; /* the bytes are data[off .. len) */
+};
+
+struct gev_stream {
+  const struct gev_transport *ops;
+  struct gev_fd fd;
+  double timeout;       /* of each call, seconds; -1: none */
+  struct gev_bytes in, out;
+  size_t vbuf;          /* collect so many bytes in out; 0: write at once */
+  bool vbuf_line;       /* and flush at each newline */
+};
+
+struct gev_stream_object {
+  const struct gev_class *cls;
+  struct gev_stream s;
+};
+
+void gev_stream_init(struct gev_stream *s, const struct gev_transport *ops,
+                     int fd);
+/* Frees the buffers and closes the transport. Idempotent. */
+void gev_stream_close(struct gev_hub *h, struct gev_stream *s);
+/* The stream at 1 has lost its descriptor: frees the buffers, and gives it
+ * the class of the closed (__closed of its own). */
+void gev_stream_closed(lua_State *L, struct gev_hub *h,
+                       struct gev_stream *s);
+/* The stream at idx, of the class that upvalue 2 of the function names. */
+struct gev_stream *gev_checkstream(lua_State *L, int idx);
+/* Deadline of a call: its own time-out at idx, else the stream's. With
+ * *once set to true: try once, do not wait. */
+int64_t gev_stream_deadline(lua_State *L, const struct gev_stream *s,
+                            int idx, bool *once);
+
+/* --- for C readers: HTTP and the like ----------------------------------------- */
+
+/* Input without copying: bytes that wait in the buffer, else those of one
+ * read, in the hub's scratch memory: valid until anything else reads.
+ * As transport read. Then say how much of it was used; the rest is kept. */
+ssize_t gev_stream_input(struct gev_hub *h, struct gev_stream *s,
+                         const char **data);
+/* Returns false out of memory (the rest is lost: close the stream). */
+bool gev_stream_used(struct gev_stream *s, const char *data, size_t len,
+                     size_t used);
+static inline size_t gev_stream_buffered(const struct gev_stream *s) {
+  return s->in.len - s->in.off;
+}
+/* Parks until `want` (GEV_WANT_*) is there; k begins with
+ * gev_stream_resume(L, h, s, want). */
+int gev_stream_wait(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                    int want, const struct gev_waitop *op, int64_t deadline,
+                    lua_KContext ctx, lua_KFunction k);
+enum gev_verdict gev_stream_resume(lua_State *L, struct gev_hub *h,
+                                   struct gev_stream *s, int want);
+/* nil, message, code for a negative result of a transport function. */
+int gev_stream_fail(lua_State *L, struct gev_stream *s, ssize_t err);
+/* The same for the verdict of a wait that did not end well. */
+int gev_stream_verdict(lua_State *L, enum gev_verdict v);
+int gev_failclosed(lua_State *L); /* nil, "closed", "closed" */
+
+/* Adds the methods to the class on the top, whose gev_class is cls. */
+void gev_stream_methods(lua_State *L, int hub, const struct gev_class *cls);
+
+#endif

@@ -1,0 +1,426 @@
+/* io/writer.c - layer: io. See writer.h. Owns nothing: what is being written
+ * stays on the Lua stack of the call, or in the stream's `out`. */
+#include "io/writer.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "io/reader.h"
+
+enum { BATCH = 64, VBUF_DEFAULT = 8192 };
+
+/* A call that writes: where its bytes are, what it gives back when all are
+ * out. The count of bytes sent so far travels as the continuation's context,
+ * so a wait keeps no state anywhere else. */
+struct writer {
+  struct gev_waitop op;
+  /* The pieces from offset `sent` on, at most BATCH; 0: nothing is left. */
+  int (*pieces)(lua_State *L, struct gev_stream *s, size_t sent,
+                struct iovec *iov);
+  int (*done)(lua_State *L, struct gev_stream *s, size_t sent);
+  lua_KFunction k[2]; /* by direction waited for */
+};
+
+/* --- the loop that all of them run -------------------------------------------------- */
+
+/* A failure, with the number of bytes that are out as the fourth value. */
+static int failed(lua_State *L, int n, size_t sent) {
+  lua_pushinteger(L, (lua_Integer)sent);
+  return n + 1;
+}
+
+static int yield_turn(lua_State *L, struct gev_hub *h, const struct writer *w,
+                      size_t sent);
+
+static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+               const struct writer *w, size_t sent, bool once,
+               int64_t deadline) {
+  struct iovec iov[BATCH];
+  for (;;) {
+    if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), sent);
+    int n = w->pieces(L, s, sent, iov);
+    if (n == 0) break;
+    ssize_t put = s->ops->write(s, iov, n);
+    if (put >= 0) {
+      sent += (size_t)put;
+    } else if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) {
+      return failed(L, gev_stream_fail(L, s, put), sent);
+    } else if (once) {
+      return failed(L, gev_failtimeout(L), sent);
+    } else {
+      return gev_stream_wait(L, h, s, (int)put, &w->op, deadline,
+                             (lua_KContext)sent, w->k[put == GEV_WANT_READ]);
+    }
+  }
+  if (gev_must_yield(L, h)) return yield_turn(L, h, w, sent);
+  return w->done(L, s, sent);
+}
+
+static int resumed(lua_State *L, const struct writer *w, int want,
+                   lua_KContext sent) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int64_t deadline = gev_fd_deadline(h);
+  enum gev_verdict v = gev_stream_resume(L, h, s, want);
+  if (v != GEV_WOKEN)
+    return failed(L, gev_stream_verdict(L, v), (size_t)sent);
+  return run(L, h, s, w, (size_t)sent, false, deadline);
+}
+
+static int start(lua_State *L, const struct writer *w, bool once,
+                 int64_t deadline) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  gev_fd_claim(L, h, &s->fd, GEV_WRITE, &w->op);
+  return run(L, h, s, w, 0, once, deadline);
+}
+
+static int64_t own_deadline(lua_State *L, bool *once) {
+  struct gev_stream *s = gev_checkstream(L, 1);
+  *once = s->timeout == 0;
+  return gev_deadline(s->timeout);
+}
+
+/* Defines the continuations and the description of a writer. */
+#define WRITER(var, op_name, pieces_fn, done_fn)                            \
+  static const struct writer var;                                           \
+  static int var##_wk(lua_State *L, int status, lua_KContext sent) {        \
+    (void)status;                                                           \
+    return resumed(L, &var, GEV_WANT_WRITE, sent);                          \
+  }                                                                         \
+  static int var##_rk(lua_State *L, int status, lua_KContext sent) {        \
+    (void)status;                                                           \
+    return resumed(L, &var, GEV_WANT_READ, sent);                           \
+  }                                                                         \
+  static const struct writer var = {                                        \
+      .op = {op_name, true, gev_fd_cancel, gev_fd_describe},                \
+      .pieces = pieces_fn, .done = done_fn, .k = {var##_wk, var##_rk}}
+
+/* --- pieces ---------------------------------------------------------------------------- */
+
+/* Adds a piece unless `*skip` bytes cover it. */
+static int add_piece(struct iovec *iov, int n, const char *data, size_t len,
+                     size_t *skip) {
+  if (*skip >= len) {
+    *skip -= len;
+    return n;
+  }
+  iov[n].iov_base = (void *)(uintptr_t)(data + *skip);
+  iov[n].iov_len = len - *skip;
+  *skip = 0;
+  return n + 1;
+}
+
+/* Arguments from index 2 to `last`. */
+static int pieces_of_args(lua_State *L, size_t sent, struct iovec *iov,
+                          int last) {
+  int n = 0;
+  for (int i = 2; i <= last && n < BATCH; i++) {
+    size_t len;
+    const char *data = lua_tolstring(L, i, &len);
+    n = add_piece(iov, n, data, len, &sent);
+  }
+  return n;
+}
+
+static int pieces_data(lua_State *L, struct gev_stream *s, size_t sent,
+                       struct iovec *iov) {
+  (void)s;
+  return pieces_of_args(L, sent, iov, 2);
+}
+
+static int pieces_all(lua_State *L, struct gev_stream *s, size_t sent,
+                      struct iovec *iov) {
+  (void)s;
+  return pieces_of_args(L, sent, iov, lua_gettop(L));
+}
+
+static int pieces_out(lua_State *L, struct gev_stream *s, size_t sent,
+                      struct iovec *iov) {
+  (void)L;
+  (void)sent; /* what is out is taken from the buffer: see done and below */
+  if (s->out.len == s->out.off) return 0;
+  iov[0].iov_base = s->out.data + s->out.off;
+  iov[0].iov_len = s->out.len - s->out.off;
+  return 1;
+}
+
+/* --- results ---------------------------------------------------------------------------- */
+
+static int done_true(lua_State *L, struct gev_stream *s, size_t sent) {
+  (void)s;
+  (void)sent;
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int done_self(lua_State *L, struct gev_stream *s, size_t sent) {
+  (void)s;
+  (void)sent;
+  lua_pushvalue(L, 1);
+  return 1;
+}
+
+/* --- sendall, sendv, write ------------------------------------------------------------ */
+
+WRITER(sendall_writer, "sendall", pieces_data, done_true);
+WRITER(sendv_writer, "sendv", pieces_all, done_true);
+WRITER(write_writer, "write", pieces_all, done_self);
+
+static int yield_k(lua_State *L, int status, lua_KContext ctx) {
+  const struct writer *w = (const struct writer *)ctx;
+  (void)status;
+  gev_unpark(L, gev_hub(L));
+  return w->done(L, gev_checkstream(L, 1), 0);
+}
+
+/* All is out, but the greenlet has had its slice. */
+static int yield_turn(lua_State *L, struct gev_hub *h, const struct writer *w,
+                      size_t sent) {
+  (void)sent;
+  struct gev_greenlet *g = gev_park_begin(L, h, &w->op);
+  return gev_park_ready(L, h, g, &w->op, (lua_KContext)w, yield_k);
+}
+
+/* s:sendall(data [, timeout]) -> true | nil, message, code, bytes sent */
+static int m_sendall(lua_State *L) {
+  bool once;
+  luaL_checkstring(L, 2);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int64_t deadline = gev_stream_deadline(L, s, 3, &once);
+  return start(L, &sendall_writer, once, deadline);
+}
+
+/* Pushes part i of the list at 2. */
+static void push_part(lua_State *L, int i) {
+  lua_rawgeti(L, 2, i);
+  if (!lua_isstring(L, -1))
+    luaL_error(L, "bad argument #1 to 'sendv' (part %d is a %s, not a "
+               "string)", i, luaL_typename(L, -1));
+}
+
+/* Replaces the list at 2 by its strings as arguments; what are too many, or
+ * not all strings, are joined into one. */
+static void spread(lua_State *L) {
+  luaL_Buffer b;
+  int n = (int)lua_rawlen(L, 2);
+  lua_settop(L, 2);
+  if (n <= 4 * BATCH && lua_checkstack(L, n)) {
+    for (int i = 1; i <= n; i++) {
+      push_part(L, i);
+      lua_tostring(L, -1);
+    }
+    lua_remove(L, 2);
+    return;
+  }
+  luaL_buffinit(L, &b);
+  for (int i = 1; i <= n; i++) {
+    push_part(L, i);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  lua_replace(L, 2);
+}
+
+/* s:sendv{part, ...} -> true | nil, message, code, bytes sent */
+static int m_sendv(lua_State *L) {
+  bool once;
+  int64_t deadline = own_deadline(L, &once);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  spread(L);
+  return start(L, &sendv_writer, once, deadline);
+}
+
+/* --- buffered writing ------------------------------------------------------------------- */
+
+/* What the transport took leaves the buffer at once, so that a flush which
+ * fails or is killed can be taken up again. */
+static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                     bool once, int64_t deadline, lua_KContext after);
+
+static int finish_close(lua_State *L, struct gev_hub *h,
+                        struct gev_stream *s) {
+  gev_stream_closed(L, h, s);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+enum { THEN_SELF, THEN_CLOSE };
+
+static const struct gev_waitop flush_op = {"flush", true, gev_fd_cancel,
+                                           gev_fd_describe};
+
+static int flush_resumed(lua_State *L, lua_KContext after, int want) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int64_t deadline = gev_fd_deadline(h);
+  enum gev_verdict v = gev_stream_resume(L, h, s, want);
+  if (v == GEV_WOKEN) return flush_run(L, h, s, false, deadline, after);
+  if (after == THEN_CLOSE) return finish_close(L, h, s);
+  return gev_stream_verdict(L, v);
+}
+
+static int flush_wk(lua_State *L, int status, lua_KContext after) {
+  (void)status;
+  return flush_resumed(L, after, GEV_WANT_WRITE);
+}
+static int flush_rk(lua_State *L, int status, lua_KContext after) {
+  (void)status;
+  return flush_resumed(L, after, GEV_WANT_READ);
+}
+
+static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                     bool once, int64_t deadline, lua_KContext after) {
+  struct iovec iov;
+  while (s->fd.fd >= 0 && pieces_out(L, s, 0, &iov)) {
+    ssize_t put = s->ops->write(s, &iov, 1);
+    if (put >= 0) {
+      gev_bytes_drop(&s->out, (size_t)put);
+    } else if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) {
+      return after == THEN_CLOSE ? finish_close(L, h, s)
+                                 : gev_stream_fail(L, s, put);
+    } else if (once) {
+      return after == THEN_CLOSE ? finish_close(L, h, s)
+                                 : gev_failtimeout(L);
+    } else {
+      return gev_stream_wait(L, h, s, (int)put, &flush_op, deadline, after,
+                             put == GEV_WANT_WRITE ? flush_wk : flush_rk);
+    }
+  }
+  if (after == THEN_CLOSE) return finish_close(L, h, s);
+  lua_pushvalue(L, 1);
+  return 1;
+}
+
+/* s:flush() -> s | nil, message, code */
+static int m_flush(lua_State *L) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  bool once;
+  int64_t deadline = own_deadline(L, &once);
+  gev_fd_claim(L, h, &s->fd, GEV_WRITE, &flush_op);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  return flush_run(L, h, s, once, deadline, THEN_SELF);
+}
+
+/* Collects the arguments in the buffer; should it be flushed now? */
+static bool collect(lua_State *L, struct gev_stream *s, int nargs) {
+  bool newline = false;
+  for (int i = 2; i <= nargs; i++) {
+    size_t len;
+    const char *data = lua_tolstring(L, i, &len);
+    if (!gev_bytes_add(&s->out, data, len))
+      luaL_error(L, "not enough memory");
+    newline = newline || memchr(data, '\n', len);
+  }
+  return s->out.len - s->out.off >= s->vbuf || (s->vbuf_line && newline);
+}
+
+/* s:write(...) -> s | nil, message, code */
+static int m_write(lua_State *L) {
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int nargs = lua_gettop(L);
+  bool once;
+  int64_t deadline = own_deadline(L, &once);
+  for (int i = 2; i <= nargs; i++) luaL_checkstring(L, i);
+  if (s->vbuf == 0) return start(L, &write_writer, once, deadline);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  gev_fd_claim(L, gev_hub(L), &s->fd, GEV_WRITE, &write_writer.op);
+  if (collect(L, s, nargs))
+    return flush_run(L, gev_hub(L), s, once, deadline, THEN_SELF);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* s:setvbuf("no"|"full"|"line" [, size]) -> true */
+static int m_setvbuf(lua_State *L) {
+  static const char *const modes[] = {"no", "full", "line", NULL};
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int mode = luaL_checkoption(L, 2, NULL, modes);
+  lua_Integer size = luaL_optinteger(L, 3, VBUF_DEFAULT);
+  luaL_argcheck(L, size > 0, 3, "a size must be positive");
+  s->vbuf = mode == 0 ? 0 : (size_t)size;
+  s->vbuf_line = mode == 2;
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* --- send -------------------------------------------------------------------------------- */
+
+static const struct gev_waitop send_op = {"send", true, gev_fd_cancel,
+                                          gev_fd_describe};
+
+static int send_k(lua_State *L, int status, lua_KContext want);
+
+static int send_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                    bool once, int64_t deadline) {
+  struct iovec iov;
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  iov.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &iov.iov_len);
+  ssize_t put = iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
+  if (put >= 0) {
+    lua_pushinteger(L, put);
+    return 1;
+  }
+  if (put != GEV_WANT_READ && put != GEV_WANT_WRITE)
+    return gev_stream_fail(L, s, put);
+  if (once) return gev_failtimeout(L);
+  return gev_stream_wait(L, h, s, (int)put, &send_op, deadline,
+                         (lua_KContext)put, send_k);
+}
+
+static int send_k(lua_State *L, int status, lua_KContext want) {
+  (void)status;
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int64_t deadline = gev_fd_deadline(h);
+  enum gev_verdict v = gev_stream_resume(L, h, s, (int)want);
+  if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
+  return send_now(L, h, s, false, deadline);
+}
+
+/* s:send(data) -> bytes | nil, message, code */
+static int m_send(lua_State *L) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  bool once;
+  int64_t deadline = own_deadline(L, &once);
+  luaL_checkstring(L, 2);
+  gev_fd_claim(L, h, &s->fd, GEV_WRITE, &send_op);
+  return send_now(L, h, s, once, deadline);
+}
+
+/* --- shutdown, close ------------------------------------------------------------------------ */
+
+/* s:shutdown("r"|"w"|"rw") -> true | nil, message, code */
+static int m_shutdown(lua_State *L) {
+  static const char *const modes[] = {"r", "w", "rw", NULL};
+  static const int how[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
+  struct gev_stream *s = gev_checkstream(L, 1);
+  int mode = luaL_checkoption(L, 2, "rw", modes);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  int err = s->ops->shutdown(s, how[mode]);
+  if (err < 0) return gev_stream_fail(L, s, err);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* s:close() -> true: idempotent. What setvbuf has collected goes out first,
+ * under the stream's time-out, where a wait is possible. */
+static int m_close(lua_State *L) {
+  struct gev_hub *h = gev_hub(L);
+  struct gev_stream *s = gev_checkstream(L, 1);
+  lua_settop(L, 1);
+  if (!s->out.data || s->fd.fd < 0) return finish_close(L, h, s);
+  bool once = s->timeout == 0 || s->fd.user[GEV_WRITE] || !h->current ||
+              (L != h->L && !lua_isyieldable(L)) || L != h->running;
+  return flush_run(L, h, s, once, gev_deadline(s->timeout), THEN_CLOSE);
+}
+
+const luaL_Reg gev_writer_methods[] = {
+    {"send", m_send},         {"sendall", m_sendall}, {"sendv", m_sendv},
+    {"write", m_write},       {"flush", m_flush},     {"setvbuf", m_setvbuf},
+    {"shutdown", m_shutdown}, {"close", m_close},     {"__close", m_close},
+    {NULL, NULL}};

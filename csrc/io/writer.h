@@ -1,0 +1,12 @@
+/* io/writer.h - layer: io. Writing to a stream: send, sendall, sendv, write,
+ * flush, setvbuf, shutdown, close. */
+#ifndef GEV_IO_WRITER_H
+#define GEV_IO_WRITER_H
+
+#include <lauxlib.h>
+
+#include "io/stream.h"
+
+extern const luaL_Reg gev_writer_methods[];
+
+#endif

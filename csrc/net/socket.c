@@ -1,0 +1,311 @@
+/* net/socket.c - layer: net. See socket.h. Owns the descriptors. Making and
+ * naming sockets; connect and accept are in connect.c. */
+#include "net/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/addr.h"
+#include "net/connect.h"
+#include "net/sockopt.h"
+
+const struct gev_class gev_socket_class = {"socket", NULL, NULL};
+static const char classes_key = 0;
+
+#ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE is set instead */
+#define MSG_NOSIGNAL 0
+#endif
+
+/* --- the transport ----------------------------------------------------------------- */
+
+static ssize_t result(ssize_t n, int want) {
+  if (n >= 0) return n;
+  return errno == EAGAIN || errno == EWOULDBLOCK ? want : -errno;
+}
+
+static ssize_t socket_read(struct gev_stream *s, void *buf, size_t n) {
+  ssize_t got;
+  do {
+    got = recv(s->fd.fd, buf, n, 0);
+  } while (got < 0 && errno == EINTR);
+  return result(got, GEV_WANT_READ);
+}
+
+static ssize_t socket_write(struct gev_stream *s, const struct iovec *iov,
+                            int n) {
+  ssize_t put;
+  struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                       .msg_iovlen = (size_t)n};
+  do {
+    put = n == 1
+              ? send(s->fd.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+              : sendmsg(s->fd.fd, &msg, MSG_NOSIGNAL);
+  } while (put < 0 && errno == EINTR);
+  return result(put, GEV_WANT_WRITE);
+}
+
+static int socket_shutdown(struct gev_stream *s, int how) {
+  return shutdown(s->fd.fd, how) == 0 ? 0 : -errno;
+}
+
+static void socket_close(struct gev_hub *h, struct gev_stream *s) {
+  gev_fd_close(h, &s->fd);
+}
+
+static const struct gev_transport socket_transport = {
+    socket_read, socket_write, socket_shutdown, socket_close, NULL};
+
+/* --- making -------------------------------------------------------------------------- */
+
+static struct gev_socket *check(lua_State *L, int idx) {
+  return gev_check(L, idx, &gev_socket_class);
+}
+
+/* The class of (family, type): see make_classes. */
+static void push_class(lua_State *L, int family, int type) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &classes_key);
+  if (lua_rawgeti(L, -1, family * 16 + type) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_rawgeti(L, -1, 0); /* a family without a name */
+  }
+  lua_remove(L, -2);
+}
+
+struct gev_socket *gev_socket_new(lua_State *L) {
+  luaL_checkstack(L, 4, NULL);
+  struct gev_socket *sock = lua_newuserdatauv(L, sizeof *sock, 0);
+  memset(sock, 0, sizeof *sock);
+  sock->cls = &gev_socket_class;
+  gev_stream_init(&sock->s, &socket_transport, -1);
+  push_class(L, 0, 0);
+  lua_setmetatable(L, -2);
+  return sock;
+}
+
+void gev_socket_open(lua_State *L, int idx, struct gev_socket *sock, int fd,
+                     int family, int type) {
+  idx = lua_absindex(L, idx);
+  sock->s.fd.fd = fd;
+  sock->family = (int16_t)family;
+  sock->type = (int16_t)type;
+  push_class(L, family, type);
+  lua_setmetatable(L, idx);
+}
+
+static void nodelay(int fd, int family, int type) {
+  int on = 1;
+  if (type == SOCK_STREAM && (family == AF_INET || family == AF_INET6))
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+#ifdef SO_NOSIGPIPE
+  setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
+#endif
+}
+
+/* socket() and the like, non-blocking and close-on-exec, where the system has
+ * no flags for it. */
+static int prepare(int fd) {
+#ifndef SOCK_NONBLOCK
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+#endif
+  return fd;
+}
+#ifdef SOCK_NONBLOCK
+enum { FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC };
+#else
+enum { FLAGS = 0 };
+#endif
+
+static int check_type(lua_State *L, int idx) {
+  static const char *const names[] = {"stream", "dgram", NULL};
+  static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+  return types[luaL_checkoption(L, idx, "stream", names)];
+}
+
+/* socket([family="inet" [, type="stream"]]) -> socket | nil, message, code */
+static int lib_socket(lua_State *L) {
+  int family = gev_family(L, 1, AF_INET);
+  int type = check_type(L, 2);
+  struct gev_socket *sock = gev_socket_new(L);
+  int fd = socket(family, type | FLAGS, 0);
+  if (fd < 0) return gev_fail(L, errno);
+  gev_socket_open(L, -1, sock, prepare(fd), family, type);
+  nodelay(fd, family, type);
+  return 1;
+}
+
+/* socketpair([family="unix" [, type="stream"]]) -> socket, socket */
+static int lib_socketpair(lua_State *L) {
+  int fds[2];
+  int family = gev_family(L, 1, AF_UNIX);
+  int type = check_type(L, 2);
+  struct gev_socket *one = gev_socket_new(L), *two = gev_socket_new(L);
+  if (socketpair(family, type | FLAGS, 0, fds) < 0)
+    return gev_fail(L, errno);
+  gev_socket_open(L, -2, one, prepare(fds[0]), family, type);
+  gev_socket_open(L, -1, two, prepare(fds[1]), family, type);
+  return 2;
+}
+
+static int int_option(int fd, int option, int fallback) {
+  int value;
+  socklen_t len = sizeof value;
+  if (getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0) return fallback;
+  return value;
+}
+
+static int family_of(int fd) {
+  struct gev_addr a = {.len = sizeof a.u};
+  if (getsockname(fd, &a.u.sa, &a.len) < 0) return AF_UNSPEC;
+  return a.u.sa.sa_family;
+}
+
+/* fromfd(fd) -> socket that takes the descriptor over */
+static int lib_fromfd(lua_State *L) {
+  int fd = (int)luaL_checkinteger(L, 1);
+  struct gev_socket *sock = gev_socket_new(L);
+  int type = int_option(fd, SO_TYPE, -1);
+  if (type < 0) return gev_fail(L, errno);
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+    return gev_fail(L, errno);
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  gev_socket_open(L, -1, sock, fd, family_of(fd), type);
+#ifdef SO_ACCEPTCONN
+  sock->listening = int_option(fd, SO_ACCEPTCONN, 0) != 0;
+#endif
+  return 1;
+}
+
+/* s:dup() -> another socket on a copy of the descriptor */
+static int m_dup(lua_State *L) {
+  struct gev_socket *sock = check(L, 1);
+  struct gev_socket *copy = gev_socket_new(L);
+  int fd = fcntl(sock->s.fd.fd, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return gev_fail(L, errno);
+  gev_socket_open(L, -1, copy, fd, sock->family, sock->type);
+  copy->listening = sock->listening;
+  copy->s.timeout = sock->s.timeout;
+  return 1;
+}
+
+/* s:detach() -> fd, which is the caller's from now on */
+static int m_detach(lua_State *L) {
+  struct gev_socket *sock = check(L, 1);
+  if (sock->s.fd.fd < 0) return gev_fail(L, EBADF);
+  int fd = gev_fd_release(gev_hub(L), &sock->s.fd);
+  gev_stream_closed(L, gev_hub(L), &sock->s);
+  lua_pushinteger(L, fd);
+  return 1;
+}
+
+/* --- names -------------------------------------------------------------------------- */
+
+static int push_name(lua_State *L,
+                     int (*get)(int, struct sockaddr *, socklen_t *)) {
+  struct gev_socket *sock = check(L, 1);
+  struct gev_addr a = {.len = sizeof a.u};
+  if (get(sock->s.fd.fd, &a.u.sa, &a.len) < 0) return gev_fail(L, errno);
+  return gev_addr_push(L, &a);
+}
+
+static int m_getsockname(lua_State *L) { return push_name(L, getsockname); }
+static int m_getpeername(lua_State *L) { return push_name(L, getpeername); }
+
+static int m_setsockopt(lua_State *L) {
+  return gev_sockopt_set(L, check(L, 1)->s.fd.fd, 2);
+}
+static int m_getsockopt(lua_State *L) {
+  return gev_sockopt_get(L, check(L, 1)->s.fd.fd, 2);
+}
+
+/* "<socket fd 7 127.0.0.1:80 connected>" */
+static int m_tostring(lua_State *L) {
+  struct gev_socket *sock = check(L, 1);
+  struct gev_addr a = {.len = sizeof a.u}, peer = {.len = sizeof peer.u};
+  int fd = sock->s.fd.fd;
+  if (fd < 0) {
+    lua_pushliteral(L, "<socket closed>");
+    return 1;
+  }
+  bool connected = getpeername(fd, &peer.u.sa, &peer.len) == 0;
+  const char *state = connected ? "connected"
+                      : sock->listening ? "listening" : "open";
+  lua_pushfstring(L, "<socket fd %d ", fd);
+  int first = lua_gettop(L);
+  if (connected || getsockname(fd, &a.u.sa, &a.len) == 0) {
+    if (gev_addr_push(L, connected ? &peer : &a) == 2) {
+      lua_pushliteral(L, ":");
+      lua_insert(L, -2);
+    }
+    lua_pushliteral(L, " ");
+  }
+  lua_pushstring(L, state);
+  lua_pushliteral(L, ">");
+  lua_concat(L, lua_gettop(L) - first + 1);
+  return 1;
+}
+
+/* --- classes ------------------------------------------------------------------------ */
+
+static const luaL_Reg methods[] = {{"dup", m_dup},
+                                   {"detach", m_detach},
+                                   {"getsockname", m_getsockname},
+                                   {"getpeername", m_getpeername},
+                                   {"setsockopt", m_setsockopt},
+                                   {"getsockopt", m_getsockopt},
+                                   {"__tostring", m_tostring},
+                                   {NULL, NULL}};
+
+/* Pushes a class with all methods; its fields are constants. */
+static void make_class(lua_State *L, int hub, const char *family,
+                       const char *type, bool closed) {
+  lua_pushvalue(L, hub);
+  gev_newclass(L, "socket", methods, 1);
+  gev_stream_methods(L, hub, &gev_socket_class);
+  lua_pushvalue(L, hub);
+  luaL_setfuncs(L, gev_connect_methods, 1);
+  lua_pushstring(L, family);
+  lua_setfield(L, -2, "family");
+  lua_pushstring(L, type);
+  lua_setfield(L, -2, "type");
+  lua_pushboolean(L, closed);
+  lua_setfield(L, -2, "closed");
+}
+
+/* Fills the table of classes on the top: an open one, which knows its closed
+ * one, for each family and type. */
+static void make_classes(lua_State *L, int hub) {
+  static const int families[] = {0, AF_INET, AF_INET6, AF_UNIX};
+  static const int types[] = {0, SOCK_STREAM, SOCK_DGRAM};
+  static const char *const type_names[] = {NULL, "stream", "dgram"};
+  for (size_t f = 0; f < 4; f++)
+    for (size_t t = 0; t < 3; t++) {
+      const char *name = gev_family_name(families[f]);
+      make_class(L, hub, name, type_names[t], f == 0);
+      make_class(L, hub, name, type_names[t], true);
+      lua_setfield(L, -2, "__closed");
+      lua_rawseti(L, -2, families[f] * 16 + types[t]);
+    }
+}
+
+static const luaL_Reg functions[] = {{"socket", lib_socket},
+                                     {"socketpair", lib_socketpair},
+                                     {"fromfd", lib_fromfd},
+                                     {NULL, NULL}};
+
+void gev_open_socket(lua_State *L, int hub) {
+  lua_newtable(L);
+  make_classes(L, hub);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &classes_key);
+  lua_setfield(L, -2, "socket_classes");
+  lua_pushvalue(L, hub);
+  luaL_setfuncs(L, functions, 1);
+}

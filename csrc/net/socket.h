@@ -1,0 +1,28 @@
+/* net/socket.h - layer: net. Sockets: a stream (io/stream.h) over a socket
+ * descriptor, and what only sockets have: addresses, listen, connect, accept.
+ *
+ * A socket's metatable says its family, type and whether it is closed, so
+ * these fields cost nothing: there is a class for each combination. */
+#ifndef GEV_NET_SOCKET_H
+#define GEV_NET_SOCKET_H
+
+#include "io/stream.h"
+
+extern const struct gev_class gev_socket_class;
+
+struct gev_socket {
+  const struct gev_class *cls;
+  struct gev_stream s;
+  int16_t family, type;
+  bool listening;
+};
+
+/* Pushes a socket that has no descriptor yet: the owner exists before the
+ * resource. gev_socket_open gives it one and sets its class. */
+struct gev_socket *gev_socket_new(lua_State *L);
+void gev_socket_open(lua_State *L, int idx, struct gev_socket *sock, int fd,
+                     int family, int type);
+
+void gev_open_socket(lua_State *L, int hub);
+
+#endif

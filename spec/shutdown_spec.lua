@@ -1,0 +1,528 @@
+-- How a process ends: lua_close with greenlets in every state, os.exit,
+-- Ctrl-C, LoopExit and errors at top level. Each in a fresh interpreter.
+
+local helper = require "helper"
+local it = helper.it
+
+local PRELUDE = [[
+local gevent = require "gevent"
+local gco = require "gevent.coroutine"
+local function say(...) print(...) io.stdout:flush() end
+local function defer(fn) return setmetatable({}, {__close = fn}) end
+local function gate() return gevent.Greenlet(function() end) end
+]]
+
+--- Runs code after the prelude; returns code, stdout, stderr.
+local function run(code, opts)
+  return helper.run_lua(PRELUDE .. code, opts)
+end
+
+local function expect_run(code, output, program, opts)
+  local got, out, err = run(program, opts)
+  assert.equal(code, got, "exit code; stderr: " .. err)
+  assert.equal(output, out, "stdout; stderr: " .. err)
+  return err
+end
+
+describe("the end of the script", function()
+  it("does not wait for greenlets, and is clean", function()
+    local err = expect_run(0, "end\n", [[
+      gevent.spawn(say, "never")
+      gevent.spawn_later(0.01, say, "never")
+      gevent.Greenlet(say, "never")
+      say "end"
+    ]])
+    assert.equal("", err)
+  end)
+
+  it("runs <close> variables of blocked greenlets", function()
+    expect_run(0, "blocked\nend\nclosed inner\nclosed outer\n", [[
+      gevent.spawn(function()
+        local outer <close> = defer(function() say "closed outer" end)
+        local inner <close> = defer(function() say "closed inner" end)
+        say "blocked"
+        gevent.sleep(60)
+        say "never"
+      end)
+      gevent.sleep(0)
+      say "end"
+    ]])
+  end)
+
+  it("runs those of greenlets that nobody can wake", function()
+    expect_run(0, "end\nclosed\n", [[
+      gevent.spawn(function()
+        local _ <close> = defer(function() say "closed" end)
+        gate():join()
+      end)
+      gevent.sleep(0)
+      say "end"
+    ]])
+  end)
+
+  it("runs those inside generators", function()
+    local code, out, err = run [[
+      gevent.spawn(function()
+        local outer <close> = defer(function() say "greenlet" end)
+        gco.wrap(function()
+          local inner <close> = defer(function() say "generator" end)
+          gevent.sleep(60)
+        end)()
+      end)
+      gevent.sleep(0)
+    ]]
+    assert.equal(0, code, err)
+    assert.matches("generator", out)
+    assert.matches("greenlet", out)
+  end)
+
+  it("gives an error to a __close that would block; the code stays", function()
+    expect_run(0, "false\tstring or exception\nouter closed\n", [[
+      gevent.spawn(function()
+        local outer <close> = defer(function() say "outer closed" end)
+        local _ <close> = defer(function()
+          local ok, err = pcall(gevent.sleep, 0.001)
+          say(ok, err ~= nil and "string or exception")
+        end)
+        gevent.sleep(60)
+      end)
+      gevent.sleep(0)
+    ]])
+  end)
+
+  it("survives a __close that fails or blocks uncaught", function()
+    expect_run(0, "end\nfirst\nsecond\n", [[
+      local function add(name, fn)
+        gevent.spawn(function()
+          local _ <close> = defer(function() say(name) end)
+          local _ <close> = defer(fn)
+          gevent.sleep(60)
+        end)
+      end
+      add("first", function() error("in close") end)
+      add("second", function() gevent.sleep(1) end)
+      gevent.sleep(0)
+      say "end"
+    ]])
+  end)
+
+  it("survives a __close that spawns, kills and links", function()
+    expect_run(0, "end\nclosed\n", [[
+      local other = gevent.spawn(gevent.sleep, 60)
+      gevent.spawn(function()
+        local _ <close> = defer(function()
+          pcall(gevent.spawn, say, "never")
+          pcall(gevent.kill, other)
+          pcall(other.link, other, say)
+          pcall(gevent.Timeout.start_new, 1)
+          say "closed"
+        end)
+        gevent.sleep(60)
+      end)
+      gevent.sleep(0)
+      say "end"
+    ]])
+  end)
+
+  it("survives finalizers that use the library", function()
+    expect_run(0, "end\nfinalizer\n", [[
+      local late = setmetatable({}, {__gc = function()
+        pcall(gevent.sleep, 0.001)
+        pcall(gevent.spawn, print)
+        pcall(gevent.get_hub)
+        pcall(gevent.getcurrent)
+        pcall(gevent.Timeout.start_new, 1)
+        pcall(function() return gevent.get_hub():stats() end)
+        say "finalizer"
+      end})
+      gevent.sleep(0)
+      say "end"
+    ]])
+  end)
+
+  it("survives finalizers of objects older than the library", function()
+    local code, out, err = helper.run_lua [[
+      local gevent, hub, greenlets, timeout
+      holder = setmetatable({}, {__gc = function()
+        for _, g in ipairs(greenlets) do
+          for _, name in ipairs {
+            "kill", "link", "rawlink", "start", "start_later", "join", "get",
+            "ready", "unlink",
+          } do
+            pcall(g[name], g, name:find("link") and print or 0)
+          end
+          pcall(gevent.kill, g)
+          assert(tostring(g))
+        end
+        pcall(timeout.cancel, timeout)
+        pcall(timeout.start, timeout)
+        pcall(gevent.spawn, print, "never")
+        pcall(gevent.spawn_raw, print, "never")
+        pcall(gevent.spawn_later, 1, print)
+        pcall(gevent.sleep, 0)
+        pcall(gevent.idle)
+        pcall(gevent.joinall, greenlets, 0)
+        pcall(gevent.killall, greenlets)
+        pcall(gevent.with_timeout, 1, gevent.sleep, 2)
+        for _, name in ipairs {"stats", "run", "join", "destroy"} do
+          pcall(hub[name], hub)
+        end
+        print "finalizer"
+      end})
+      gevent = require "gevent"
+      hub = gevent.get_hub()
+      timeout = gevent.Timeout.start_new(60)
+      greenlets = {
+        gevent.spawn(gevent.sleep, 60), gevent.spawn(type, 1),
+        gevent.spawn_later(60, print), gevent.Greenlet(print),
+      }
+      gevent.sleep(0)
+      greenlets[5] = gevent.spawn(print, "never")
+      print "end"
+    ]]
+    assert.equal(0, code, err)
+    assert.equal("end\nfinalizer\n", out)
+  end)
+
+  it("is clean with a hundred greenlets in each kind of wait", function()
+    expect_run(0, "end\n", [[
+      local never = gate()
+      local stubborn = gevent.spawn(function()
+        while true do pcall(never.join, never) end
+      end)
+      local waits = {
+        function() gevent.sleep(60) end,
+        function() never:join() end,
+        function() never:join(60) end,
+        function() never:get() end,
+        function() gevent.joinall {never, never} end,
+        function() gevent.joinall({never}, 60) end,
+        function() stubborn:kill() end,
+        function() gevent.killall {stubborn} end,
+        function() gevent.with_timeout(60, never.join, never) end,
+        function() gco.wrap(never.join)(never) end,
+        function() local t <close> = gevent.Timeout.start_new(60)
+          never:join() end,
+        function() while true do gevent.sleep(0) end end,
+        function() local c <close> = gevent.spawn(gevent.sleep, 60) end,
+      }
+      for _, wait in ipairs(waits) do
+        for i = 1, 100 do
+          gevent.spawn(wait)
+          gevent.spawn_raw(wait)
+        end
+      end
+      for i = 1, 100 do gevent.spawn_later(60, print) end
+      for i = 1, 5 do gevent.sleep(0) end
+      say "end"
+    ]])
+  end)
+
+  it("by an error keeps the exit code and the message", function()
+    local code, out, err = run [[
+      gevent.spawn(function()
+        local _ <close> = defer(function() say "closed" end)
+        gevent.sleep(60)
+      end)
+      gevent.sleep(0)
+      error("main trouble")
+    ]]
+    assert.equal(1, code)
+    assert.equal("closed\n", out)
+    assert.matches("main trouble", err)
+  end)
+
+  it("without any use of the hub is clean", function()
+    expect_run(0, "", "")
+    expect_run(0, "", "gevent.get_hub()")
+  end)
+end)
+
+describe("os.exit", function()
+  it("with close keeps its code in a greenlet, others blocked", function()
+    expect_run(7, "exiting\nclosed\n", [[
+      gevent.spawn(function()
+        local _ <close> = defer(function() say "closed" end)
+        gevent.sleep(60)
+      end)
+      gevent.spawn(function()
+        say "exiting"
+        os.exit(7, true)
+      end)
+      gevent.sleep(60)
+      say "never"
+    ]])
+  end)
+
+  it("without close keeps its code, too", function()
+    expect_run(8, "", [[
+      gevent.spawn(os.exit, 8)
+      gevent.sleep(60)
+    ]])
+  end)
+
+  it("works in main after blocking", function()
+    expect_run(9, "closed\n", [[
+      gevent.spawn(function()
+        local _ <close> = defer(function() say "closed" end)
+        gevent.sleep(60)
+      end)
+      gevent.sleep(0)
+      os.exit(9, true)
+    ]])
+  end)
+
+  it("works in a generator in a greenlet, in a link, in a rawlink", function()
+    for i, program in ipairs {
+      "gevent.spawn(gco.wrap(function() gevent.sleep(0) os.exit(N, true) end))",
+      "gevent.spawn(print and type, 1):link(function() os.exit(N, true) end)",
+      "gevent.spawn(type, 1):rawlink(function() os.exit(N, true) end)",
+      "gco.wrap(function() gevent.sleep(0) os.exit(N, true) end)()",
+    } do
+      expect_run(20 + i, "", program:gsub("N", 20 + i) .. "\ngevent.sleep(60)")
+    end
+  end)
+
+  it("works in a __close that a kill runs", function()
+    expect_run(5, "", [[
+      local g = gevent.spawn(function()
+        local _ <close> = defer(function() os.exit(5, true) end)
+        gevent.sleep(60)
+      end)
+      gevent.sleep(0)
+      g:kill()
+    ]])
+  end)
+
+  it("with true and false works", function()
+    expect_run(0, "", "gevent.spawn(os.exit, true, true) gevent.sleep(60)")
+    expect_run(1, "", "gevent.spawn(os.exit, false, true) gevent.sleep(60)")
+  end)
+end)
+
+describe("LoopExit at top level", function()
+  it("ends the script with a report", function()
+    local code, out, err = run [[
+      local g = gevent.spawn(function() gate():join() end)
+      g.name = "lonely"
+      g:join()
+      say "never"
+    ]]
+    assert.equal(1, code)
+    assert.equal("", out)
+    assert.matches("would block forever", err)
+    assert.matches("lonely", err)
+    assert.matches("join", err)
+  end)
+end)
+
+-- Ctrl-C: the greenlet that says "ready" runs only when main is blocked.
+local READY = [[
+gevent.spawn(function() say "ready" end)
+]]
+
+local function interrupted(program, signals)
+  return run(READY .. program,
+    {signals = signals or {{after = "ready", name = "INT"}}})
+end
+
+describe("Ctrl-C", function()
+  it("raises interrupted! in main while it is blocked", function()
+    local code, out, err = interrupted [[
+      local ok, err = pcall(gevent.sleep, 60)
+      say(ok, type(err), err)
+    ]]
+    assert.equal(0, code, err)
+    assert.matches("ready\nfalse\tstring\t.*interrupted!\n", out)
+  end)
+
+  it("does so while main joins, with only blocked greenlets left", function()
+    local code, out, err = interrupted [[
+      local g = gevent.spawn(gevent.sleep, 60)
+      local ok, err = pcall(g.join, g)
+      say(ok, err, g.dead)
+    ]]
+    assert.equal(0, code, err)
+    assert.matches("ready\nfalse\t.*interrupted!\tfalse\n", out)
+  end)
+
+  it("does so though it came while a greenlet computed", function()
+    local code, out, err = run([[
+      gevent.spawn(function()
+        say "computing"
+        local clock = os.clock
+        local stop = clock() + 0.3
+        while clock() < stop do end
+      end)
+      local ok, err = pcall(gevent.sleep, 60)
+      say(ok, err)
+    ]], {signals = {{after = "computing", name = "INT"}}})
+    assert.equal(0, code, err)
+    assert.matches("false\t.*interrupted!", out)
+  end)
+
+  it("uncaught ends the script with code 1, cleanly", function()
+    local code, out, err = interrupted [[
+      gevent.spawn(function()
+        local _ <close> = defer(function() say "closed" end)
+        gevent.sleep(60)
+      end)
+      gevent.sleep(60)
+    ]]
+    assert.equal(1, code)
+    assert.equal("ready\nclosed\n", out)
+    assert.matches("interrupted!", err)
+  end)
+
+  it("is caught by gevent.pcall", function()
+    local code, out = interrupted [[
+      say(gevent.pcall(gevent.sleep, 60))
+    ]]
+    assert.equal(0, code)
+    assert.matches("false\t.*interrupted!", out)
+  end)
+
+  it("works a second time", function()
+    local code, out, err = interrupted([[
+      say(pcall(gevent.sleep, 60))
+      gevent.spawn(function() say "again" end)
+      say(pcall(gevent.sleep, 60))
+    ]], {{after = "ready", name = "INT"}, {after = "again", name = "INT"}})
+    assert.equal(0, code, err)
+    local _, count = out:gsub("interrupted!", "")
+    assert.equal(2, count)
+  end)
+
+  it("goes through a generator in main", function()
+    local code, out, err = interrupted [[
+      say(pcall(gco.wrap(function() gevent.sleep(60) end)))
+    ]]
+    assert.equal(0, code, err)
+    assert.matches("false\t.*interrupted!", out)
+  end)
+
+  it("is the interpreter's again while main computes", function()
+    local code, out, err = run([[
+      gevent.sleep(0.001)
+      say "computing"
+      local ok, err = pcall(function() while true do end end)
+      say(ok, err)
+    ]], {signals = {{after = "computing", name = "INT"}}})
+    assert.equal(0, code, err)
+    assert.matches("false\t.*interrupted!", out)
+  end)
+
+  it("leaves blocking usable afterwards", function()
+    local code, out, err = interrupted [[
+      pcall(gevent.sleep, 60)
+      gevent.sleep(0.001)
+      say(gevent.spawn(function() gevent.sleep(0.001) return "fine" end):get())
+    ]]
+    assert.equal(0, code, err)
+    assert.matches("fine\n$", out)
+  end)
+
+  it("other signals keep their meaning", function()
+    local code = interrupted("gevent.sleep(60)",
+      {{after = "ready", name = "TERM"}})
+    assert.equal("signal 15", code)
+  end)
+end)
+
+describe("hub:destroy", function()
+  it("ends the hub with greenlets blocked; the process ends well", function()
+    local code, out, err = run [[
+      gevent.spawn(function()
+        local _ <close> = defer(function() say "closed" end)
+        gevent.sleep(60)
+      end)
+      gevent.spawn_later(60, print)
+      gevent.sleep(0)
+      gevent.get_hub():destroy()
+      say "destroyed"
+    ]]
+    assert.equal(0, code, err)
+    assert.matches("closed\n", out)
+    assert.matches("destroyed\n", out)
+    assert.equal("", err)
+  end)
+
+  it("is idempotent", function()
+    expect_run(0, "ok\n", [[
+      local hub = gevent.get_hub()
+      gevent.sleep(0)
+      hub:destroy()
+      hub:destroy()
+      say "ok"
+    ]])
+  end)
+
+  it("makes later blocking work on a new hub, or raise", function()
+    local code, out, err = run [[
+      gevent.sleep(0)
+      gevent.get_hub():destroy()
+      local ok, err = pcall(gevent.sleep, 0.001)
+      say(ok or type(err) ~= "nil")
+    ]]
+    assert.equal(0, code, err)
+    assert.equal("true\n", out)
+  end)
+end)
+
+describe("require", function()
+  it("sets no global and changes no standard table", function()
+    local code, out, err = helper.run_lua [[
+      local function snapshot()
+        local seen = {}
+        for name, value in pairs(_G) do
+          seen[name] = value
+          if type(value) == "table" and name ~= "arg" then
+            for key, field in pairs(value) do
+              seen[name .. "." .. tostring(key)] = field
+            end
+          end
+        end
+        seen["string metatable"] = getmetatable("").__index
+        return seen
+      end
+      local before = snapshot()
+      require "gevent"
+      require "gevent.coroutine"
+      local after = snapshot()
+      for name, value in pairs(after) do
+        if before[name] ~= value then print("changed", name) end
+      end
+      for name in pairs(before) do
+        if after[name] == nil then print("gone", name) end
+      end
+    ]]
+    assert.equal(0, code, err)
+    assert.equal("", out)
+  end)
+
+  it("works in the middle of a coroutine, and in a greenlet", function()
+    local code, out, err = helper.run_lua [[
+      local co = coroutine.wrap(function() return require "gevent" end)
+      local gevent = co()
+      co = nil
+      collectgarbage()
+      gevent.sleep(0.001)
+      print(gevent.spawn(require, "gevent"):get() == gevent)
+    ]]
+    assert.equal(0, code, err)
+    assert.equal("true\n", out)
+  end)
+
+  it("twice gives the same hub", function()
+    expect_run(0, "true\n", [[
+      local hub = gevent.get_hub()
+      for name in pairs(package.loaded) do
+        if name:find("^gevent") then package.loaded[name] = nil end
+      end
+      local again = require "gevent"
+      again.spawn(again.sleep, 0.001):get()
+      gevent.spawn(gevent.sleep, 0.001):get()
+      say(rawequal(hub, again.get_hub()))
+    ]])
+  end)
+end)
