@@ -136,11 +136,27 @@ local function leaked(before)
   return what
 end
 
+--- Runs `body` and returns what it left behind, as text, or nil.
+function helper.leaks(body)
+  local before = measure()
+  body()
+  return leaked(before)
+end
+
 -- Tests -------------------------------------------------------------------
 
 local function with_traceback(err)
   if type(err) == "string" then return debug.traceback(err, 2) end
   return err
+end
+
+local blocked = setmetatable({}, {__mode = "k"}) -- by spawn_blocked
+
+--- What a failed test left behind shall not be in the way of the next.
+local function kill_leftovers()
+  for g in pairs(blocked) do
+    if not g.dead then gevent.kill(g) end
+  end
 end
 
 local function run(name, body, seconds)
@@ -155,6 +171,7 @@ local function run(name, body, seconds)
   if not ok and rawequal(err, deadline) then
     err = ("deadline: blocked after %g s"):format(seconds)
   end
+  if not ok then kill_leftovers() end
   local what = leaked(before)
   beat("after " .. name)
   if not ok then error(err, 0) end
@@ -200,6 +217,7 @@ end
 --- A started greenlet that has got to where it blocks.
 function helper.spawn_blocked(fn, ...)
   local g = gevent.spawn(fn, ...)
+  blocked[g] = true
   helper.wait_all_blocked()
   if g:ready() then
     g:get()

@@ -37,6 +37,7 @@ return function(helper, name, make)
   end
 
   local fname = name:match("[%w_]+$")
+  local takes_timeout -- by the cases of this battery
 
   local function expect_name(case, err)
     local text = tostring(err)
@@ -68,23 +69,26 @@ return function(helper, name, make)
     case.expect(in_greenlet(case, case.call))
   end
 
-  local function check_expiry(case, timeout)
+  --- Asserts that a call, made by pcall, has run into its own timeout.
+  local function expect_expiry(case, ok, ...)
     local expected = case.timeout_result
     if expected == "raises" then
-      local ok, err = pcall(case.call, timeout)
       assert.is_false(ok)
-      assert.is_true(gevent.isinstance(err, gevent.Timeout), tostring(err))
+      assert.is_true(gevent.isinstance((...), gevent.Timeout), tostring(...))
       return
     end
-    local results = table.pack(case.call(timeout))
-    if type(expected) == "function" then
-      return expected(table.unpack(results, 1, results.n))
-    elseif expected == nil then
+    assert.is_true(ok, tostring(...))
+    if type(expected) == "function" then return expected(...) end
+    if expected == nil then
       expected = {nil, "timed out", "timeout", n = 3}
     elseif expected == false then
       expected = {false, n = 1}
     end
-    assert.same(expected, results)
+    assert.same(expected, table.pack(...))
+  end
+
+  local function check_expiry(case, timeout)
+    expect_expiry(case, pcall(case.call, timeout))
   end
 
   -- Where it may block ----------------------------------------------------
@@ -291,6 +295,54 @@ return function(helper, name, make)
     end)
   end
 
+  -- Released and interrupted at once --------------------------------------
+
+  --- Keeps the processor until `seconds` are over: timers fall due meanwhile.
+  local function spin(seconds)
+    local stop = helper.now() + seconds
+    while helper.now() < stop do assert(true) end
+  end
+
+  local function expect_result(case, ok, ...)
+    assert.is_true(ok, tostring(...))
+    case.expect(...)
+  end
+
+  local function race_tests()
+    it("is released when a foreign Timeout is due: one wins", function(case)
+      local foreign
+      local g = helper.spawn_blocked(function()
+        foreign = gevent.Timeout.start_new(SHORT)
+        local results = table.pack(pcall(case.call))
+        foreign:close()
+        gevent.sleep(0.001) -- nothing comes late
+        return table.unpack(results, 1, results.n)
+      end)
+      spin(2 * SHORT)
+      case.release()
+      local results = table.pack(g:get())
+      if results[1] then
+        expect_result(case, table.unpack(results, 1, results.n))
+      else
+        assert.is_true(rawequal(results[2], foreign), tostring(results[2]))
+      end
+    end)
+
+    if not takes_timeout then return end
+    it("is released when its own timeout is due: one wins", function(case)
+      local g = helper.spawn_blocked(function()
+        return pcall(case.call, SHORT)
+      end)
+      spin(2 * SHORT)
+      case.release()
+      local results = table.pack(g:get())
+      if not pcall(expect_result, case, table.unpack(results, 1, results.n))
+      then
+        expect_expiry(case, table.unpack(results, 1, results.n))
+      end
+    end)
+  end
+
   -- Interrupted -----------------------------------------------------------
 
   local function interruption_tests()
@@ -443,11 +495,13 @@ return function(helper, name, make)
 
   return busted.describe("battery: " .. name, function()
     local probe = make() -- only asked what kind of call it is
+    takes_timeout = probe.takes_timeout
     close_case(probe)
     normal_tests()
     metamethod_tests()
     forbidden_tests()
-    if probe.takes_timeout then timeout_tests() end
+    if takes_timeout then timeout_tests() end
+    race_tests()
     interruption_tests()
     kill_tests()
   end)

@@ -351,12 +351,15 @@ describe("Ctrl-C", function()
       gevent.spawn(function()
         say "computing"
         local clock = os.clock
-        local stop = clock() + 0.3
+        local stop = clock() + tonumber(arg[1])
         while clock() < stop do end
       end)
       local ok, err = pcall(gevent.sleep, 60)
       say(ok, err)
-    ]], {signals = {{after = "computing", name = "INT"}}})
+    ]], {
+      signals = {{after = "computing", name = "INT"}},
+      args = {0.3 * helper.scale},
+    })
     assert.equal(0, code, err)
     assert.matches("false\t.*interrupted!", out)
   end)

@@ -1,0 +1,269 @@
+--- Servers: a listener, and a greenlet for each connection.
+-- @module gevent.server
+local core = require "gevent._core"
+local socket = require "gevent.socket"
+
+local FIRST_DELAY, LONGEST_DELAY = 0.01, 1 -- seconds, after a failed accept
+local STOP_TIMEOUT = 1 -- seconds that stop() waits for handlers
+local BATCH = 100 -- connections accepted before others have their turn
+
+-- What the system lacks now it may have later; anything else is fatal.
+local exhausted = {EMFILE = true, ENFILE = true, ENOBUFS = true, ENOMEM = true}
+
+-- A one-shot gate: whoever joins it waits until it is opened.
+local function newgate()
+  return core.Greenlet(function() end)
+end
+
+local StreamServer = {}
+StreamServer.__index = StreamServer
+StreamServer.__name = "StreamServer"
+
+-- Starting and stopping ------------------------------------------------------------
+
+local function listening(self)
+  if self.socket then return true end
+  local sock, message, code = socket.create_server(self.listener,
+    {backlog = self.backlog, reuse_port = self.reuse_port})
+  if not sock then return nil, message, code end
+  self.socket = sock
+  return true
+end
+
+local function learnaddress(self)
+  local host, port = self.socket:getsockname()
+  self.host, self.port = host, port
+end
+
+--- Begins to listen and to accept. Does nothing where it has begun.
+-- @return true; or nil, message, code where the address cannot be had
+function StreamServer:start()
+  if self.closed then error("a server that was stopped cannot be started again", 2) end
+  if self.started then return true end
+  local ok, message, code = listening(self)
+  if not ok then return nil, message, code end
+  learnaddress(self)
+  self.started = true
+  self._ended = newgate()
+  self:start_accepting()
+  return true
+end
+
+local acceptloop
+
+--- Accepts connections, again or for the first time.
+function StreamServer:start_accepting()
+  if not self.started or self.closed then return end
+  if not self._acceptor then
+    self._acceptor = core.spawn(acceptloop, self)
+    self._acceptor.name = "acceptor " .. tostring(self.socket)
+  end
+end
+
+--- Leaves new connections in the system's queue.
+function StreamServer:stop_accepting()
+  local acceptor = self._acceptor
+  self._acceptor = nil
+  if acceptor then acceptor:kill(nil, false) end
+end
+
+local function handlers(self)
+  local list = {}
+  for greenlet in pairs(self._active) do list[#list + 1] = greenlet end
+  return list
+end
+
+-- Waits for the handlers; false at the deadline.
+local function drain(self, deadline)
+  local current = core.getcurrent()
+  local mine = self._active[current]
+  self._active[current] = nil -- a handler that stops its server goes on
+  local running = handlers(self)
+  local waiter <close> = core.multiwait(running)
+  local over = true
+  for _ = 1, #running do
+    if not waiter:take(math.max(0, deadline - core.monotonic())) then
+      over = false
+      break
+    end
+  end
+  self._active[current] = mine
+  return over
+end
+
+local function killhandlers(self)
+  local current = core.getcurrent()
+  for _, greenlet in ipairs(handlers(self)) do
+    if greenlet ~= current then core.kill(greenlet) end
+  end
+end
+
+--- Stops accepting, waits for the handlers, then kills those that still run.
+-- @tparam[opt=1] number timeout seconds to wait
+function StreamServer:stop(timeout)
+  if self.closed then return end
+  timeout = timeout or STOP_TIMEOUT
+  if type(timeout) ~= "number" or not (timeout >= 0) then
+    error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
+  end
+  self:stop_accepting()
+  self.started, self.closed = false, true
+  if self.socket then self.socket:close() end
+  if not drain(self, core.monotonic() + timeout) then
+    killhandlers(self)
+    drain(self, core.monotonic() + STOP_TIMEOUT)
+  end
+  if self._ended then self._ended:start() end
+end
+
+StreamServer.close = StreamServer.stop
+StreamServer.__close = function(self) self:stop() end
+
+--- Starts, and blocks until the server is stopped.
+-- @return true; or nil, message, code where the address cannot be had
+function StreamServer:serve_forever()
+  local ok, message, code = self:start()
+  if not ok then return nil, message, code end
+  local _stop <close> = self
+  self._ended:join()
+  return true
+end
+
+-- Accepting -------------------------------------------------------------------------
+
+-- The connection's own greenlet: serves it, closes it, makes room.
+local function run(self, sock, host, port)
+  local _sock <close> = sock
+  local _slot <close> = setmetatable({}, {__close = function()
+    self._active[core.getcurrent()] = nil
+    self._count = self._count - 1
+    local room = self._room
+    if room then room:start() end
+  end})
+  self:_serve(sock, host, port)
+end
+
+--- For classes below: what happens with a connection.
+function StreamServer:_serve(sock, host, port)
+  return self.handle(sock, host, port)
+end
+
+local function dispatch(self, sock, host, port)
+  if self.pool then
+    self._active[self.pool:spawn(run, self, sock, host, port)] = true
+  else
+    self._active[core.spawn_raw(run, self, sock, host, port)] = true
+  end
+  self._count = self._count + 1
+end
+
+-- Waits until the server may take one more connection.
+local function waitforroom(self)
+  while self.limit and self._count >= self.limit do
+    self._room = newgate()
+    self._room:join()
+    self._room = nil
+  end
+  if self.pool then self.pool:wait_available() end
+end
+
+local function complain(self, message)
+  local log = self.error_log
+  if log == false then return end
+  log = log or io.stderr
+  log:write(("%s: accept: %s\n"):format(self, message))
+end
+
+-- The system has no room: again after a while, longer each time.
+local function backoff(self, delay, message)
+  if delay == FIRST_DELAY then complain(self, message) end
+  core.sleep(delay)
+  return math.min(delay * 2, LONGEST_DELAY)
+end
+
+function acceptloop(self)
+  local listener, delay, batch = self.socket, FIRST_DELAY, 0
+  while true do
+    waitforroom(self)
+    local sock, host, port = listener:accept()
+    if sock then
+      delay = FIRST_DELAY
+      dispatch(self, sock, host, port)
+      batch = batch + 1
+      if batch % BATCH == 0 then core.sleep(0) end
+    elseif exhausted[port] then
+      delay = backoff(self, delay, host)
+    else
+      if not self.closed then complain(self, host) end
+      core.spawn(self.stop, self)
+      return
+    end
+  end
+end
+
+-- Making --------------------------------------------------------------------------------
+
+local function setspawn(self, spawn)
+  if spawn == nil or spawn == "raw" then return end
+  if math.type(spawn) == "integer" then
+    if spawn < 1 then error("bad option 'spawn' (a pool needs a size > 0)", 4) end
+    self.limit = spawn
+  elseif type(spawn) == "table" or type(spawn) == "userdata" then
+    self.pool = spawn
+  else
+    error("bad option 'spawn' (nil, a Pool, a number or \"raw\" expected, got "
+      .. type(spawn) .. ")", 4)
+  end
+end
+
+local function init(self, listener, handle, opts)
+  opts = opts or {}
+  if type(handle) ~= "function" and not (getmetatable(handle) or {}).__call then
+    error("bad argument #2 to 'Server' (function expected, got "
+      .. type(handle) .. ")", 3)
+  end
+  self.handle = handle
+  self.listener = listener
+  self.backlog = opts.backlog
+  self.reuse_port = opts.reuse_port
+  self.error_log = opts.error_log
+  self.started, self.closed = false, false
+  self._active, self._count = {}, 0
+  setspawn(self, opts.spawn)
+  if type(listener) == "userdata" then
+    self.socket = listener
+    learnaddress(self)
+  else
+    local ok, err = pcall(socket.parselistener, listener)
+    if not ok then error(err, 3) end
+  end
+  return self
+end
+
+function StreamServer:__tostring()
+  local state = self.closed and "stopped" or self.started and "listening" or "not started"
+  local where = self.host and self.port and self.host .. ":" .. self.port
+    or self.host or tostring(self.listener)
+  return ("<%s %s %s>"):format(getmetatable(self).__name, where, state)
+end
+
+--- A class below StreamServer, or below another such class.
+-- @tparam string name
+-- @tparam table parent
+local function subclass(name, parent)
+  local class = {__name = name, __tostring = parent.__tostring, __close = parent.__close}
+  class.__index = class
+  return setmetatable(class, {
+    __index = parent,
+    __call = function(self, ...) return self.new(self, ...) end,
+  })
+end
+
+--- Makes an instance of the class: for its constructor.
+function StreamServer.new(class, listener, handle, opts)
+  return init(setmetatable({}, class), listener, handle, opts)
+end
+
+setmetatable(StreamServer, {__call = StreamServer.new})
+
+return {StreamServer = StreamServer, subclass = subclass}

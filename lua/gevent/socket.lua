@@ -1,0 +1,283 @@
+--- Cooperative sockets.
+-- The methods of a socket are documented in `docs/sockets.md`; in short, a
+-- failure of the world is `nil, message, code`, misuse raises.
+-- @module gevent.socket
+local core = require "gevent._core"
+local waiting = require "gevent._wait"
+
+local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
+local BACKLOG = 1024
+
+local socket = {
+  socket = core.socket,
+  socketpair = core.socketpair,
+  fromfd = core.fromfd,
+  wait_read = core.wait_read,
+  wait_write = core.wait_write,
+}
+
+-- names ----------------------------------------------------------------------
+
+local function resolver()
+  return core.hub.resolver or core
+end
+
+--- Looks up the addresses of a host, and the port of a service.
+-- @tparam ?string host
+-- @tparam ?string|integer port number or service name
+-- @tparam[opt] table opts `family` ("inet", "inet6"), `type` ("stream",
+-- "dgram"), `flags` (string with any of passive, canonname, numerichost,
+-- numericserv, addrconfig)
+-- @treturn[1] {table,...} list of `{family=, type=, host=, port=, canonname=}`
+-- @return[2] nil, message, "EAI_..."
+function socket.getaddrinfo(host, port, opts)
+  return resolver().getaddrinfo(host, port, opts)
+end
+
+--- The name and service of a numeric address.
+-- @tparam string host
+-- @tparam integer port
+-- @tparam[opt] string flags any of numerichost, numericserv, dgram, namereqd
+-- @return host, service; or nil, message, "EAI_..."
+function socket.getnameinfo(host, port, flags)
+  return resolver().getnameinfo(host, port, flags)
+end
+
+--- The first IPv4 address of a host.
+-- @tparam string name
+-- @return address; or nil, message, "EAI_..."
+function socket.gethostbyname(name)
+  if core.isnumeric(name) == "inet" then return name end
+  local list, message, code = socket.getaddrinfo(name, nil, {family = "inet"})
+  if not list then return nil, message, code end
+  return list[1].host
+end
+
+-- bind and connect by name ------------------------------------------------------
+
+-- The numeric address of `host` for a socket of that family.
+local function numeric(host, port, family, kind)
+  local list, message, code = socket.getaddrinfo(host, port,
+    {family = family, type = kind})
+  if not list then return nil, message, code end
+  return list[1].host, list[1].port
+end
+
+local function isnumeric(host)
+  return type(host) ~= "string" or host == "" or host == "*"
+    or core.isnumeric(host) ~= nil
+end
+
+-- connect(2) takes numbers; the time-out covers the look-up too.
+local function byname(connect)
+  return function(self, host, port, timeout)
+    if self.family == "unix" or isnumeric(host) then
+      return connect(self, host, port, timeout)
+    end
+    timeout = timeout or self:gettimeout()
+    local deadline = timeout and core.monotonic() + timeout
+    local address, message, code = waiting.with_timeout(timeout, numeric,
+      host, port, self.family, self.type)
+    if not address then return nil, message, code end
+    return connect(self, address, message, deadline
+      and math.max(0, deadline - core.monotonic()))
+  end
+end
+
+local function bindbyname(bind)
+  return function(self, host, port)
+    if self.family == "unix" or isnumeric(host) then
+      return bind(self, host, port)
+    end
+    local address, message, code = numeric(host, port, self.family, self.type)
+    if not address then return nil, message, code end
+    return bind(self, address, message)
+  end
+end
+
+for _, class in pairs(core.socket_classes) do
+  for _, variant in ipairs {class, class.__closed} do
+    variant.connect = byname(variant.connect)
+    variant.bind = bindbyname(variant.bind)
+  end
+end
+
+-- create_connection -------------------------------------------------------------
+
+local function attempt(address, source)
+  local sock, message, code = core.socket(address.family)
+  if not sock then return nil, message, code end
+  local _guard <close> = setmetatable({}, {__close = function()
+    if sock then sock:close() end
+  end})
+  local ok
+  if source then
+    ok, message, code = sock:bind(source, 0)
+    if not ok then return nil, message, code end
+  end
+  ok, message, code = sock:connect(address.host, address.port)
+  if not ok then return nil, message, code end
+  local connected = sock
+  sock = nil -- the caller's from now on
+  return connected
+end
+
+-- Families in turn, the first one's first: RFC 8305 section 4.
+local function interlace(list)
+  local first, second = {}, {}
+  for _, address in ipairs(list) do
+    local same = address.family == list[1].family
+    table.insert(same and first or second, address)
+  end
+  local mixed = {}
+  for i = 1, math.max(#first, #second) do
+    mixed[#mixed + 1] = first[i]
+    mixed[#mixed + 1] = second[i]
+  end
+  return mixed
+end
+
+local racers = {__close = function(running)
+  for _, racer in ipairs(running) do
+    if racer:ready() then
+      if racer.value then racer.value:close() end
+    else
+      racer:kill(nil, false) -- its guard closes the socket
+    end
+  end
+end}
+
+local function remove(list, item)
+  for i, other in ipairs(list) do
+    if other == item then return table.remove(list, i) end
+  end
+end
+
+-- Starts an attempt every ATTEMPT_DELAY, or as soon as one has failed.
+local function race(addresses, source)
+  local running <close> = setmetatable({}, racers)
+  local started, message, code = 0, nil, nil
+  while started < #addresses or #running > 0 do
+    if started < #addresses then
+      started = started + 1
+      running[#running + 1] = core.spawn(attempt, addresses[started], source)
+    end
+    local waiter <close> = core.multiwait(running)
+    local racer = waiter:take(started < #addresses and ATTEMPT_DELAY or nil)
+    if racer then
+      remove(running, racer)
+      local sock
+      sock, message, code = racer:get()
+      if sock then return sock end
+    end
+  end
+  return nil, message, code
+end
+
+local function connectany(host, port, source)
+  if core.isnumeric(host) then
+    return attempt({family = core.isnumeric(host), host = host, port = port}, source)
+  end
+  local list, message, code = socket.getaddrinfo(host, port)
+  if not list then return nil, message, code end
+  if #list == 1 then return attempt(list[1], source) end
+  return race(interlace(list), source)
+end
+
+--- Connects to a host by name or address: the addresses of a name are raced,
+-- IPv6 and IPv4 in turn (RFC 8305), and the losers closed.
+-- @tparam string host
+-- @tparam integer port
+-- @tparam[opt] table opts `timeout` (seconds, for all of it),
+-- `source_address` (host to bind to)
+-- @treturn[1] socket
+-- @return[2] nil, message, code
+function socket.create_connection(host, port, opts)
+  if type(host) ~= "string" then
+    error("bad argument #1 to 'create_connection' (host expected, got "
+      .. type(host) .. ")", 2)
+  end
+  local timeout = opts and opts.timeout
+  local source = opts and opts.source_address
+  if timeout == nil then return connectany(host, port, source) end
+  return waiting.with_timeout(timeout, connectany, host, port, source)
+end
+
+-- create_server -------------------------------------------------------------------
+
+--- Takes a listener apart: "host:port", ":port", "[ipv6]:port", a port,
+-- "unix:/path".
+-- @return host (nil: all interfaces), port; or "unix", path
+local function parselistener(listener)
+  if math.type(listener) == "integer" then return nil, listener end
+  if type(listener) ~= "string" then
+    error("bad listener (address, port or listening socket expected, got "
+      .. type(listener) .. ")", 0)
+  end
+  local path = listener:match("^unix:(.+)$")
+  if path then return "unix", path end
+  local host, port = listener:match("^%[(.-)%]:(%d+)$")
+  if not host then host, port = listener:match("^([^:]*):(%d+)$") end
+  if not host then port = listener:match("^%d+$") end
+  port = math.tointeger(tonumber(port))
+  if not port or port > 65535 then
+    error(("bad listener '%s' (\"host:port\", \":port\", \"unix:/path\" or a "
+      .. "port expected)"):format(listener), 0)
+  end
+  if host == "" or host == "*" then host = nil end
+  return host, port
+end
+
+socket.parselistener = parselistener
+
+local function listen(family, host, port, opts)
+  local sock, message, code = core.socket(family)
+  if not sock then return nil, message, code end
+  local ok = true
+  if family ~= "unix" then
+    sock:setsockopt("reuseaddr", true)
+    if opts.reuse_port then
+      ok, message, code = sock:setsockopt("reuseport", true)
+    end
+    if family == "inet6" then
+      sock:setsockopt("v6only", host ~= "::" or opts.family == "inet6")
+    end
+  end
+  if ok then ok, message, code = sock:bind(host, port) end
+  if ok then ok, message, code = sock:listen(opts.backlog or BACKLOG) end
+  if ok then return sock end
+  sock:close()
+  return nil, message, code
+end
+
+--- A listening socket.
+-- @param listener "host:port", ":port" or a port (all interfaces, both
+-- families), "[ipv6]:port", "unix:/path"
+-- @tparam[opt] table opts `backlog` (1024), `reuse_port` (boolean), `family`
+-- @treturn[1] socket
+-- @return[2] nil, message, code
+function socket.create_server(listener, opts)
+  opts = opts or {}
+  local ok, host, port = pcall(parselistener, listener)
+  if not ok then error(host, 2) end
+  if host == "unix" then return listen("unix", port, nil, opts) end
+  if host == nil then
+    if opts.family ~= "inet" then
+      local sock, message, code = listen("inet6", "::", port, opts)
+      if sock or opts.family or code ~= "EAFNOSUPPORT" and code ~= "EADDRNOTAVAIL" then
+        return sock, message, code
+      end
+    end
+    return listen("inet", "0.0.0.0", port, opts) -- a host without IPv6
+  end
+  local family = core.isnumeric(host)
+  if not family then
+    local message, code
+    host, message, code = numeric(host, port, opts.family or "inet", "stream")
+    if not host then return nil, message, code end
+    family = core.isnumeric(host)
+  end
+  return listen(family, host, port, opts)
+end
+
+return socket
