@@ -15,6 +15,7 @@
 #include "io/fdwait.h"
 #include "net/resolve.h"
 #include "net/socket.h"
+#include "proto/http_server.h"
 
 /* Each adds its names to the table on the top; the hub's userdata, the first
  * upvalue of every function, is at the index given. */
@@ -24,14 +25,18 @@ static const opener openers[] = {
     gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
     gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
     gev_open_settings, gev_open_fdwait,    gev_open_socket,
-    gev_open_resolve,
+    gev_open_resolve,  gev_open_http_server,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
 
+static const char core_key = 0;
+
 int luaopen_gevent__core(lua_State *L) {
   luaL_checkversion(L);
   lua_settop(L, 0);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &core_key) == LUA_TTABLE) return 1;
+  lua_settop(L, 0); /* one hub per state, however often it is required */
   struct gev_hub *h = gev_hub_new(L);
   lua_newtable(L);
   gev_open_except(L);
@@ -41,5 +46,7 @@ int luaopen_gevent__core(lua_State *L) {
   gev_sentinel_renew(h);
   lua_pushvalue(L, 1);
   lua_setfield(L, -2, "hub");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &core_key);
   return 1;
 }

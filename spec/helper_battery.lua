@@ -23,15 +23,13 @@ local gco = require "gevent.coroutine"
 local SHORT = 0.01 -- seconds: a timeout that is meant to expire
 local LONG = 60 -- seconds: one that is not
 
-local function close_case(case)
-  if case.cleanup then case.cleanup() end
-end
+local TIMED_OUT = {nil, "timed out", "timeout", n = 3}
 
 return function(helper, name, make)
   local function it(text, body)
     return helper.it(text, function()
       local case = make()
-      local _ <close> = helper.defer(function() close_case(case) end)
+      local _ <close> = helper.defer(case.cleanup or function() end)
       body(case)
     end)
   end
@@ -43,6 +41,13 @@ return function(helper, name, make)
     local text = tostring(err)
     assert.is_truthy(text:find(case.fname or fname, 1, true),
       "does not name the function: " .. text)
+  end
+
+  --- The error of a foreign coroutine says what to use.
+  local function expect_foreign(ok, err)
+    assert.is_false(ok, "it was not refused")
+    assert.is_truthy(tostring(err):find("gevent.coroutine", 1, true),
+      tostring(err))
   end
 
   --- Runs `fn`, which makes the call, in a greenlet; releases it there.
@@ -79,12 +84,8 @@ return function(helper, name, make)
     end
     assert.is_true(ok, tostring(...))
     if type(expected) == "function" then return expected(...) end
-    if expected == nil then
-      expected = {nil, "timed out", "timeout", n = 3}
-    elseif expected == false then
-      expected = {false, n = 1}
-    end
-    assert.same(expected, table.pack(...))
+    if expected == false then expected = {false, n = 1} end
+    assert.same(expected or TIMED_OUT, table.pack(...))
   end
 
   local function check_expiry(case, timeout)
@@ -201,10 +202,7 @@ return function(helper, name, make)
 
     it("is refused in a foreign coroutine in a greenlet", function(case)
       local g = helper.spawn_blocked(function()
-        local ok, err = pcall(coroutine.wrap(case.call))
-        assert.is_false(ok, "it was not refused")
-        assert.is_truthy(tostring(err):find("gevent.coroutine", 1, true),
-          tostring(err))
+        expect_foreign(pcall(coroutine.wrap(case.call)))
         return case.call()
       end)
       case.release()
@@ -212,21 +210,15 @@ return function(helper, name, make)
     end)
 
     it("is refused in a foreign coroutine in main", function(case)
-      local ok, err = pcall(coroutine.wrap(case.call))
-      assert.is_false(ok, "it was not refused")
-      assert.is_truthy(tostring(err):find("gevent.coroutine", 1, true),
-        tostring(err))
+      expect_foreign(pcall(coroutine.wrap(case.call)))
       still_works(case)
     end)
 
     it("is refused in a generator in a foreign coroutine", function(case)
       local g = helper.spawn_blocked(function()
-        local ok, err = pcall(coroutine.wrap(function()
+        expect_foreign(pcall(coroutine.wrap(function()
           return gco.wrap(case.call)()
-        end))
-        assert.is_false(ok, "it was not refused")
-        assert.is_truthy(tostring(err):find("gevent.coroutine", 1, true),
-          tostring(err))
+        end)))
         return case.call()
       end)
       case.release()
@@ -364,7 +356,7 @@ return function(helper, name, make)
         local results = table.pack(place[2](function()
           return gevent.with_timeout(SHORT, case.call)
         end))
-        assert.same({nil, "timed out", "timeout", n = 3}, results)
+        assert.same(TIMED_OUT, results)
         still_works(case)
       end)
     end
@@ -496,7 +488,7 @@ return function(helper, name, make)
   return busted.describe("battery: " .. name, function()
     local probe = make() -- only asked what kind of call it is
     takes_timeout = probe.takes_timeout
-    close_case(probe)
+    if probe.cleanup then probe.cleanup() end
     normal_tests()
     metamethod_tests()
     forbidden_tests()

@@ -169,6 +169,9 @@ static int lib_exception(lua_State *L) {
 static int lib_isinstance(lua_State *L) {
   luaL_checkany(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
+  lua_pushliteral(L, "__name");
+  luaL_argexpected(L, lua_rawget(L, 2) != LUA_TNIL, 2, "class");
+  lua_settop(L, 2);
   bool ours = lua_istable(L, 1) || lua_isuserdata(L, 1);
   lua_pushboolean(L, ours && is_instance(L, 1, 2));
   return 1;

@@ -26,12 +26,15 @@ double gev_opttimeout(lua_State *L, int idx) {
   return lua_isnoneornil(L, idx) ? -1 : gev_checkseconds(L, idx);
 }
 
+bool gev_callable(lua_State *L, int idx) {
+  if (lua_isfunction(L, idx)) return true;
+  if (!luaL_getmetafield(L, idx, "__call")) return false;
+  lua_pop(L, 1);
+  return true;
+}
+
 void gev_checkcallable(lua_State *L, int idx) {
-  if (lua_isfunction(L, idx)) return;
-  if (luaL_getmetafield(L, idx, "__call"))
-    lua_pop(L, 1);
-  else
-    luaL_typeerror(L, idx, "function");
+  if (!gev_callable(L, idx)) luaL_typeerror(L, idx, "function");
 }
 
 const char *gev_errname(int err) { return uv_err_name(-err); }
@@ -70,6 +73,34 @@ void gev_newclass(lua_State *L, const char *name, const luaL_Reg *methods,
     lua_setfield(L, -3, "__index");
   }
   lua_pop(L, 1);
+}
+
+void gev_weaktable(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, mode);
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+}
+
+/* Pushes "file:line: " of the innermost Lua function, or "". */
+static void push_position(lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline > 0) {
+      lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+      return;
+    }
+  }
+  lua_pushliteral(L, "");
+}
+
+int gev_argerror(lua_State *L, int n, const char *name, const char *text) {
+  push_position(L);
+  lua_pushfstring(L, "bad argument #%d to '%s' (%s)", n, name, text);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 void gev_pack(lua_State *L, int first, int n) {

@@ -45,6 +45,7 @@ void *gev_testwaitable(lua_State *L, int idx);
 double gev_opttimeout(lua_State *L, int idx);
 /* A number of seconds >= 0, no default. */
 double gev_checkseconds(lua_State *L, int idx);
+bool gev_callable(lua_State *L, int idx);
 /* Raises unless the value at idx can be called. */
 void gev_checkcallable(lua_State *L, int idx);
 
@@ -66,7 +67,14 @@ const char *gev_errmsg(int err, char *buf, size_t size);
 void gev_newclass(lua_State *L, const char *name, const luaL_Reg *methods,
                   int nup);
 
-/* Returns the extent of `...` after idx as a packed table: {n=..., ...}. */
+/* Pushes a new table with weak keys ("k") or values ("v"). */
+void gev_weaktable(lua_State *L, const char *mode);
+
+/* Raises "bad argument #n to 'name' (text)", for functions whose arguments
+ * do not stand where the user put them. */
+int gev_argerror(lua_State *L, int n, const char *name, const char *text);
+
+/* Pushes {n = n, ...} of the n values from index `first` on. */
 void gev_pack(lua_State *L, int first, int n);
 
 #endif

@@ -14,14 +14,18 @@ static lua_State *check_co(lua_State *L, int idx) {
   return co;
 }
 
-/* --- who is blocked ------------------------------------------------------------ */
+/* --- who is blocked ------------------------------------------------------ */
 
+/* A coroutine inside a greenlet that waits, or a waiting greenlet's own, if
+ * anybody has asked for it. */
 static bool is_blocked(lua_State *L, lua_State *co) {
-  if (gev_hub(L)->blocked == 0) return false;
+  struct gev_hub *h = gev_hub(L);
+  if (lua_status(co) != LUA_YIELD) return false;
+  if (h->blocked == 0) return false;
   luaL_checkstack(L, 3, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &blocked_key);
   lua_pushthread(co);
-  if (co != L) lua_xmove(co, L, 1);
+  lua_xmove(co, L, 1);
   lua_rawget(L, -2);
   bool blocked = lua_toboolean(L, -1);
   lua_pop(L, 2);
@@ -57,7 +61,7 @@ void gev_coroutines_unwind(lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* --- resume --------------------------------------------------------------------- */
+/* --- resume -------------------------------------------------------------- */
 
 /* Resumes co with n arguments, and as often as it parks, parks with it. The
  * function `done` turns the outcome, on co's stack, into results. The thread
@@ -142,7 +146,7 @@ static int co_resume(lua_State *L) {
   return step(L, gev_hub(L), &resume_step, co, nargs);
 }
 
-/* --- wrap ------------------------------------------------------------------------- */
+/* --- wrap ---------------------------------------------------------------- */
 
 static int wrap_done(lua_State *L, lua_State *co, int status, int n) {
   if (status == LUA_OK || status == LUA_YIELD) {
@@ -186,7 +190,7 @@ static int co_wrap(lua_State *L) {
   return 1;
 }
 
-/* --- status, close ------------------------------------------------------------------ */
+/* --- status, close ------------------------------------------------------- */
 
 static const char *status_name(lua_State *L, lua_State *co) {
   lua_Debug ar;
@@ -221,18 +225,26 @@ static int co_close(lua_State *L) {
   return 2;
 }
 
+/* running() -> coroutine, is it the main one. Whoever holds a greenlet's own
+ * coroutine must find it protected like any that is blocked. */
+static int co_running(lua_State *L) {
+  struct gev_hub *h = gev_hub(L);
+  bool is_main = lua_pushthread(L);
+  if (h->current && h->current->co == L && !is_main)
+    set_blocked(L, h, lua_gettop(L), true);
+  lua_pushboolean(L, is_main);
+  return 2;
+}
+
 static const luaL_Reg functions[] = {{"resume", co_resume},
+                                     {"running", co_running},
                                      {"wrap", co_wrap},
                                      {"status", co_status},
                                      {"close", co_close},
                                      {NULL, NULL}};
 
 void gev_open_coroutine(lua_State *L, int hub) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
+  gev_weaktable(L, "k");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &blocked_key);
   lua_newtable(L);
   lua_pushvalue(L, hub);

@@ -17,7 +17,7 @@
 
 const char gev_key_args = 0, gev_key_links = 0, gev_key_pending = 0,
            gev_key_traceback = 0, gev_key_stack = 0;
-static const char failure_key = 0; /* marks {error, traceback} */
+static const char tracebacks_key = 0; /* of coroutines that fail: weak */
 
 static bool greenlet_is_ready(const void *self) {
   return ((const struct gev_greenlet *)self)->state == GEV_DEAD;
@@ -28,7 +28,7 @@ static struct gev_waitq *greenlet_waiters(void *self) {
 const struct gev_class gev_greenlet_class = {"Greenlet", greenlet_is_ready,
                                              greenlet_waiters};
 
-/* --- user values ----------------------------------------------------------- */
+/* --- user values --------------------------------------------------------- */
 
 bool gev_push_extra(lua_State *L, int idx) {
   return lua_getiuservalue(L, idx, 2) == LUA_TTABLE;
@@ -48,20 +48,37 @@ void gev_push_greenlet(lua_State *L, struct gev_hub *h,
   gev_push_anchored(L, h, g->ref);
 }
 
-/* --- the body ---------------------------------------------------------------- */
+/* --- the body ------------------------------------------------------------ */
 
 /* Message handler: where a greenlet dies of an error the stack is still
- * whole, so the traceback is taken here. Exits are no failures. */
+ * whole, so the traceback is taken here, and laid aside until the end: the
+ * <close> variables see the error itself. Exits are no failures. */
 static int on_error(lua_State *L) {
   if (gev_exc_is(L, 1, GEV_EXC_GREENLETEXIT)) return 1;
-  lua_createtable(L, 2, 1);
-  lua_pushvalue(L, 1);
-  lua_rawseti(L, -2, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
+  lua_pushthread(L);
   luaL_traceback(L, L, NULL, 1);
-  lua_rawseti(L, -2, 2);
-  lua_pushboolean(L, true);
-  lua_rawsetp(L, -2, &failure_key);
+  lua_rawset(L, -3);
+  lua_settop(L, 1);
   return 1;
+}
+
+/* Pushes the traceback of co, if one was laid aside, or nil. */
+static void take_traceback(lua_State *L, lua_State *co) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, -3);
+  lua_insert(L, -3);
+  lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void gev_greenlet_prepare(lua_State *L) {
+  gev_weaktable(L, "k");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
 }
 
 static int body_k(lua_State *L, int status, lua_KContext ctx) {
@@ -79,7 +96,7 @@ static int body(lua_State *L) {
   return body_k(L, lua_pcallk(L, nargs, LUA_MULTRET, 1, 0, body_k), 0);
 }
 
-/* --- making and starting ------------------------------------------------------ */
+/* --- making and starting ------------------------------------------------- */
 
 void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
   memset(g, 0, sizeof *g);
@@ -137,7 +154,7 @@ void gev_greenlet_due(struct gev_hub *h, struct gev_timer *t) {
     gev_ready(h, &g->task);
 }
 
-/* --- the end ------------------------------------------------------------------ */
+/* --- the end ------------------------------------------------------------- */
 
 /* Pops the outcome and makes it the greenlet's. The userdata is at idx. */
 static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
@@ -155,22 +172,6 @@ static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
   if (g->flags & GEV_BEGUN) h->greenlets--;
 }
 
-/* Replaces the {error, traceback} of on_error by the two; an error that did
- * not pass there has no traceback. */
-static void unwrap(lua_State *L) {
-  if (lua_istable(L, -1)) {
-    bool wrapped = lua_rawgetp(L, -1, &failure_key) == LUA_TBOOLEAN;
-    lua_pop(L, 1);
-    if (wrapped) {
-      lua_rawgeti(L, -1, 1);
-      lua_rawgeti(L, -2, 2);
-      lua_remove(L, -3);
-      return;
-    }
-  }
-  lua_pushnil(L);
-}
-
 static void keep_traceback(lua_State *L, int idx) {
   if (lua_isnil(L, -1)) return;
   gev_make_extra(L, idx);
@@ -183,7 +184,7 @@ static void keep_traceback(lua_State *L, int idx) {
  * value, anything else a failure, which is reported. Pops it. */
 static void settle_error(lua_State *L, struct gev_hub *h,
                          struct gev_greenlet *g, int idx) {
-  unwrap(L);
+  take_traceback(L, g->co);
   bool failed = !gev_exc_is(L, -2, GEV_EXC_GREENLETEXIT);
   if (failed) {
     keep_traceback(L, idx);
@@ -209,10 +210,12 @@ static void settle_values(lua_State *L, struct gev_hub *h,
     g->flags |= GEV_MULTI;
     n = 1;
   }
-  if (n == 1)
+  if (n == 1) {
     lua_xmove(co, L, 1);
-  else
+  } else {
     lua_pushnil(L);
+    g->flags |= GEV_NOVALUE;
+  }
   settle(L, h, g, idx);
 }
 
@@ -226,7 +229,6 @@ void gev_greenlet_finish(struct gev_hub *h, struct gev_greenlet *g,
     settle_values(L, h, g, n, idx);
   } else {
     lua_xmove(g->co, L, 1);
-    lua_resetthread(g->co);
     settle_error(L, h, g, idx);
   }
   lua_settop(L, idx - 1);
@@ -251,7 +253,10 @@ static void fire_link(lua_State *L, struct gev_hub *h, int greenlet) {
   lua_remove(L, -2);
   lua_pushvalue(L, greenlet);
   gev_push_rawclass(L, h);
-  gev_greenlet_start(L, h, gev_greenlet_new(L, h, 1, GEV_RAW), 0);
+  struct gev_greenlet *g = gev_greenlet_new(L, h, 1, GEV_RAW);
+  gev_greenlet_start(L, h, g, 0);
+  gev_unlink(&g->task.link); /* now, not in its turn: it may unlink others */
+  gev_greenlet_run(h, &g->task);
   lua_pop(L, 1);
 }
 
@@ -309,7 +314,7 @@ void gev_greenlet_notify(struct gev_hub *h, struct gev_greenlet *g) {
   gev_unanchor(L, h, ref);
 }
 
-/* --- kill ---------------------------------------------------------------------- */
+/* --- kill ---------------------------------------------------------------- */
 
 /* It has not run and never will: the exception on the top is its outcome.
  * Its links fire in the next pass, as for any other. */

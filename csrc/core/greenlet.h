@@ -38,6 +38,7 @@ enum gev_flags {
   GEV_SPAWNER = 128,  /* is in the weak table of spawners */
   GEV_BEGUN = 256,    /* was started once */
   GEV_TIMEOUT_DUE = 512, /* a Timeout fired that is to be raised */
+  GEV_NOVALUE = 1024, /* it returned nothing at all */
 };
 
 /* A link is {kind, function} in the list under gev_key_links. */
@@ -126,6 +127,8 @@ extern const char gev_key_args, gev_key_links, gev_key_pending,
 void gev_push_rawclass(lua_State *L, struct gev_hub *h);
 /* Sets all fields of a new one. */
 void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags);
+/* Makes what this file keeps in the registry. */
+void gev_greenlet_prepare(lua_State *L);
 /* Makes the main greenlet. */
 void gev_greenlet_newmain(lua_State *L, struct gev_hub *h);
 /* Adds the class Greenlet, spawn and friends to the table on the top. */

@@ -4,23 +4,14 @@
 #include <string.h>
 
 #include "base/except.h"
+#include "core/greenlet_fields.h"
 #include "core/park.h"
-#include "core/report.h"
 #include "core/timeout.h"
-#include "core/tree.h"
 
 static const char class_key = 0, raw_key = 0;
 
 static struct gev_greenlet *check(lua_State *L, int idx) {
   return gev_check(L, idx, &gev_greenlet_class);
-}
-
-/* The same, but not a raw one: it has no outcome. */
-static struct gev_greenlet *check_full(lua_State *L, int idx) {
-  struct gev_greenlet *g = check(L, idx);
-  if (g->flags & GEV_RAW)
-    luaL_argerror(L, idx, "a raw greenlet has no outcome and no links");
-  return g;
 }
 
 static void push_class(lua_State *L) {
@@ -32,7 +23,7 @@ void gev_push_rawclass(lua_State *L, struct gev_hub *h) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &raw_key);
 }
 
-/* --- making ------------------------------------------------------------------- */
+/* --- making -------------------------------------------------------------- */
 
 /* Keeps a copy of the n arguments below the class on the top, as a table on
  * the top of all; nothing where there are none. */
@@ -97,7 +88,8 @@ static int lib_spawn_later(lua_State *L) {
 
 /* Class(fn, ...) */
 static int base_call(lua_State *L) {
-  luaL_checkany(L, 2);
+  if (!gev_callable(L, 2))
+    return gev_argerror(L, 1, "Greenlet", "function expected");
   lua_pushvalue(L, 1);
   make(L, 2, 0, 0);
   return 1;
@@ -140,7 +132,7 @@ static int class_spawn_later(lua_State *L) {
   return 1;
 }
 
-/* --- starting, waiting --------------------------------------------------------- */
+/* --- starting, waiting --------------------------------------------------- */
 
 static int m_start(lua_State *L) {
   struct gev_greenlet *g = check(L, 1);
@@ -191,7 +183,7 @@ static int join_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* g:join([timeout]) -> bool */
 static int m_join(lua_State *L) {
-  struct gev_greenlet *g = check_full(L, 1);
+  struct gev_greenlet *g = gev_checkgreenlet(L, 1);
   double timeout = gev_opttimeout(L, 2);
   if (g->state == GEV_DEAD || timeout == 0) {
     lua_pushboolean(L, g->state == GEV_DEAD);
@@ -204,6 +196,7 @@ static int m_join(lua_State *L) {
 static int push_outcome(lua_State *L, const struct gev_greenlet *g) {
   lua_getiuservalue(L, 1, 1);
   if (g->flags & GEV_FAILED) return lua_error(L);
+  if (g->flags & GEV_NOVALUE) return 0;
   if (!(g->flags & GEV_MULTI)) return 1;
   lua_getfield(L, -1, "n");
   int n = (int)lua_tointeger(L, -1);
@@ -223,14 +216,14 @@ static int get_k(lua_State *L, int status, lua_KContext ctx) {
 
 /* g:get([timeout]) -> values; raises the greenlet's error, or Timeout */
 static int m_get(lua_State *L) {
-  struct gev_greenlet *g = check_full(L, 1);
+  struct gev_greenlet *g = gev_checkgreenlet(L, 1);
   double timeout = gev_opttimeout(L, 2);
   if (g->state == GEV_DEAD) return push_outcome(L, g);
   if (timeout == 0) return gev_timeout_raise(L, 0);
   return wait_dead(L, g, &get_op, timeout, get_k);
 }
 
-/* --- kill ---------------------------------------------------------------------- */
+/* --- kill ---------------------------------------------------------------- */
 
 /* Pushes the exception at idx: GreenletExit by default, a class's instance. */
 static void push_exception(lua_State *L, int idx) {
@@ -263,6 +256,13 @@ static int m_kill(lua_State *L) {
   return wait_dead(L, g, &kill_op, timeout, join_k);
 }
 
+static int m_throw(lua_State *L) { /* g:throw([exception]) */
+  lua_settop(L, 2);
+  lua_pushboolean(L, false);
+  m_kill(L);
+  return 0;
+}
+
 /* kill(greenlet [, exception]): asynchronous */
 static int lib_kill(lua_State *L) {
   struct gev_greenlet *g = check(L, 1);
@@ -286,227 +286,28 @@ static int m_close(lua_State *L) {
   return wait_dead(L, g, &join_op, -1, join_k);
 }
 
-/* --- links --------------------------------------------------------------------- */
-
-static int add_link(lua_State *L, int kind) {
-  struct gev_hub *h = gev_hub(L);
-  struct gev_greenlet *g = check_full(L, 1);
-  gev_checkcallable(L, 2);
-  lua_settop(L, 2);
-  gev_make_extra(L, 1);
-  if (lua_rawgetp(L, 3, &gev_key_links) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_createtable(L, 1, 0);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, 3, &gev_key_links);
-  }
-  lua_createtable(L, 2, 0);
-  lua_pushinteger(L, kind);
-  lua_rawseti(L, -2, 1);
-  lua_pushvalue(L, 2);
-  lua_rawseti(L, -2, 2);
-  lua_rawseti(L, 4, (lua_Integer)lua_rawlen(L, 4) + 1);
-  g->flags |= GEV_LINKED;
-  if (g->state == GEV_DEAD && !(g->flags & GEV_NOTIFYING)) {
-    lua_pushvalue(L, 1); /* over already: the link fires in the next pass */
-    if (!g->ref) g->ref = gev_anchor(L, h);
-    g->flags |= GEV_NOTIFYING;
-    gev_ready(h, &g->task);
-  }
-  return 0;
-}
-
-static int m_link(lua_State *L) { return add_link(L, GEV_LINK_ALL); }
-static int m_rawlink(lua_State *L) { return add_link(L, GEV_LINK_RAW); }
-static int m_link_value(lua_State *L) {
-  return add_link(L, GEV_LINK_VALUE);
-}
-static int m_link_exception(lua_State *L) {
-  return add_link(L, GEV_LINK_EXCEPTION);
-}
-
-/* g:unlink(fn): takes back its first link; unknown ones are no error */
-static int m_unlink(lua_State *L) {
-  check_full(L, 1);
-  lua_settop(L, 2);
-  if (!gev_push_extra(L, 1)) return 0;
-  if (lua_rawgetp(L, 3, &gev_key_links) != LUA_TTABLE) return 0;
-  lua_Integer n = (lua_Integer)lua_rawlen(L, 4);
-  for (lua_Integer i = 1; i <= n; i++, lua_settop(L, 4)) {
-    if (lua_rawgeti(L, 4, i) != LUA_TTABLE) continue;
-    lua_rawgeti(L, 5, 2);
-    if (!lua_rawequal(L, -1, 2)) continue;
-    lua_pushinteger(L, GEV_LINK_REMOVED);
-    lua_rawseti(L, 5, 1);
-    lua_pushboolean(L, false);
-    lua_rawseti(L, 5, 2);
-    break;
-  }
-  return 0;
-}
-
-/* --- state and fields ------------------------------------------------------------ */
-
-static bool is_started(const struct gev_greenlet *g) {
-  return g->state != GEV_NEW && g->state != GEV_DEAD;
-}
-
-static int m_ready(lua_State *L) {
-  lua_pushboolean(L, check(L, 1)->state == GEV_DEAD);
-  return 1;
-}
-
-static int m_successful(lua_State *L) {
-  struct gev_greenlet *g = check_full(L, 1);
-  lua_pushboolean(L, g->state == GEV_DEAD && !(g->flags & GEV_FAILED));
-  return 1;
-}
-
-static int get_value(lua_State *L, struct gev_greenlet *g) {
-  if (g->state != GEV_DEAD || (g->flags & GEV_FAILED)) return 0;
-  lua_getiuservalue(L, 1, 1);
-  if (g->flags & GEV_MULTI) lua_rawgeti(L, -1, 1);
-  return 1;
-}
-static int get_exception(lua_State *L, struct gev_greenlet *g) {
-  if (!(g->flags & GEV_FAILED)) return 0;
-  lua_getiuservalue(L, 1, 1);
-  return 1;
-}
-static int get_rare(lua_State *L, const void *key) {
-  if (!gev_push_extra(L, 1)) return 0;
-  lua_rawgetp(L, -1, key);
-  return 1;
-}
-static int get_traceback(lua_State *L, struct gev_greenlet *g) {
-  (void)g;
-  return get_rare(L, &gev_key_traceback);
-}
-static int get_stack(lua_State *L, struct gev_greenlet *g) {
-  (void)g;
-  return get_rare(L, &gev_key_stack);
-}
-static int get_args(lua_State *L, struct gev_greenlet *g) {
-  if (get_rare(L, &gev_key_args) && !lua_isnil(L, -1)) return 1;
-  if (g->state == GEV_DEAD || (g->flags & (GEV_RAW | GEV_MAIN))) return 0;
-  lua_newtable(L);
-  return 1;
-}
-static int get_started(lua_State *L, struct gev_greenlet *g) {
-  lua_pushboolean(L, is_started(g));
-  return 1;
-}
-static int get_dead(lua_State *L, struct gev_greenlet *g) {
-  lua_pushboolean(L, g->state == GEV_DEAD);
-  return 1;
-}
-static int get_name(lua_State *L, struct gev_greenlet *g) {
-  gev_tree_name(L, gev_hub(L), g);
-  return 1;
-}
-static int get_ident(lua_State *L, struct gev_greenlet *g) {
-  gev_tree_ident(L, gev_hub(L), g);
-  return 1;
-}
-static int get_parent(lua_State *L, struct gev_greenlet *g) {
-  gev_tree_parent(L, gev_hub(L), g);
-  return 1;
-}
-static int get_locals(lua_State *L, struct gev_greenlet *g) {
-  (void)g;
-  gev_tree_locals(L);
-  return 1;
-}
-
-static const struct field {
-  const char *name;
-  int (*get)(lua_State *L, struct gev_greenlet *g);
-} fields[] = {
-    {"value", get_value},
-    {"exception", get_exception},
-    {"traceback", get_traceback},
-    {"started", get_started},
-    {"dead", get_dead},
-    {"name", get_name},
-    {"minimal_ident", get_ident},
-    {"spawning_greenlet", get_parent},
-    {"spawn_tree_locals", get_locals},
-    {"spawning_stack", get_stack},
-    {"args", get_args},
-};
-enum { NFIELDS = sizeof fields / sizeof *fields };
-
-static int find_field(const char *key) {
-  for (int i = 0; key && i < NFIELDS; i++)
-    if (!strcmp(fields[i].name, key)) return i;
-  return -1;
-}
-
-/* A field of the user's, a method of the class, or one of our fields. */
-static int m_index(lua_State *L) {
-  if (gev_push_extra(L, 1)) {
-    lua_pushvalue(L, 2);
-    if (lua_rawget(L, 3) != LUA_TNIL) return 1;
-  }
-  lua_settop(L, 2);
-  lua_getmetatable(L, 1);
-  lua_pushvalue(L, 2);
-  if (lua_gettable(L, 3) != LUA_TNIL) return 1;
-  if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  int i = find_field(lua_tostring(L, 2));
-  return i < 0 ? 0 : fields[i].get(L, check(L, 1));
-}
-
-static int m_newindex(lua_State *L) {
-  check(L, 1);
-  int i = lua_type(L, 2) == LUA_TSTRING ? find_field(lua_tostring(L, 2)) : -1;
-  if (i >= 0 && strcmp(fields[i].name, "name") != 0)
-    return luaL_error(L, "field '%s' of a Greenlet is read-only",
-                      fields[i].name);
-  gev_make_extra(L, 1);
-  lua_insert(L, 2);
-  lua_rawset(L, 2);
-  return 0;
-}
-
-static int m_tostring(lua_State *L) {
-  check(L, 1);
-  gev_push_description(L, 1);
-  return 1;
-}
-
-/* --- classes ---------------------------------------------------------------------- */
+/* --- classes ------------------------------------------------------------- */
 
 static const luaL_Reg methods[] = {{"start", m_start},
                                    {"start_later", m_start_later},
                                    {"join", m_join},
                                    {"get", m_get},
                                    {"kill", m_kill},
-                                   {"ready", m_ready},
-                                   {"successful", m_successful},
-                                   {"link", m_link},
-                                   {"rawlink", m_rawlink},
-                                   {"link_value", m_link_value},
-                                   {"link_exception", m_link_exception},
-                                   {"unlink", m_unlink},
+                                   {"throw", m_throw},
                                    {"__close", m_close},
                                    {NULL, NULL}};
 
-static const luaL_Reg metamethods[] = {{"__index", m_index},
-                                       {"__newindex", m_newindex},
-                                       {"__tostring", m_tostring},
-                                       {"__close", m_close},
-                                       {NULL, NULL}};
-
-static int m_throw(lua_State *L) { /* g:throw(exception) */
-  luaL_checkany(L, 2);
-  lua_settop(L, 2);
-  lua_pushboolean(L, false);
-  m_kill(L);
-  return 0;
-}
-
 static int subclass(lua_State *L);
+
+static void set_metamethods(lua_State *L, int hub) {
+  lua_pushvalue(L, hub);
+  luaL_setfuncs(L, gev_greenlet_access, 1);
+  lua_pushvalue(L, hub);
+  lua_pushcclosure(L, m_close, 1);
+  lua_setfield(L, -2, "__close");
+  lua_pushboolean(L, true);
+  lua_setfield(L, -2, "__waitable");
+}
 
 /* Finishes the class on the top: what makes instances, what they answer.
  * Classes find methods in the class at `parent` (0: none). */
@@ -514,10 +315,7 @@ static void finish_class(lua_State *L, int hub, int parent) {
   int cls = lua_gettop(L);
   lua_pushvalue(L, hub);
   lua_setfield(L, -2, "__hub");
-  lua_pushvalue(L, hub);
-  luaL_setfuncs(L, metamethods, 1);
-  lua_pushboolean(L, true);
-  lua_setfield(L, -2, "__waitable");
+  set_metamethods(L, hub);
   static const luaL_Reg makers[] = {{"spawn", class_spawn},
                                     {"spawn_later", class_spawn_later},
                                     {"subclass", subclass},
@@ -573,7 +371,15 @@ static int lib_getcurrent(lua_State *L) {
   return 1;
 }
 
+/* isgreenlet(value) -> boolean: raw ones too, but not the main one */
+static int lib_isgreenlet(lua_State *L) {
+  struct gev_greenlet *g = gev_test(L, 1, &gev_greenlet_class);
+  lua_pushboolean(L, g && !(g->flags & GEV_MAIN));
+  return 1;
+}
+
 static const luaL_Reg functions[] = {{"spawn", lib_spawn},
+                                     {"isgreenlet", lib_isgreenlet},
                                      {"spawn_raw", lib_spawn_raw},
                                      {"spawn_later", lib_spawn_later},
                                      {"kill", lib_kill},
@@ -581,11 +387,11 @@ static const luaL_Reg functions[] = {{"spawn", lib_spawn},
                                      {NULL, NULL}};
 
 void gev_open_greenlet(lua_State *L, int hub) {
+  gev_greenlet_prepare(L);
   lua_pushvalue(L, hub);
   gev_newclass(L, "Greenlet", methods, 1);
   lua_pushvalue(L, hub);
-  lua_pushcclosure(L, m_throw, 1);
-  lua_setfield(L, -2, "throw");
+  luaL_setfuncs(L, gev_greenlet_fields, 1);
   finish_class(L, hub, 0);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
@@ -593,10 +399,7 @@ void gev_open_greenlet(lua_State *L, int hub) {
   lua_createtable(L, 0, 6);
   lua_pushliteral(L, "RawGreenlet");
   lua_setfield(L, -2, "__name");
-  lua_pushvalue(L, hub);
-  luaL_setfuncs(L, metamethods, 1);
-  lua_pushboolean(L, true);
-  lua_setfield(L, -2, "__waitable");
+  set_metamethods(L, hub);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raw_key);
   lua_pushvalue(L, hub);
   luaL_setfuncs(L, functions, 1);

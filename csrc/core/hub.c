@@ -59,6 +59,7 @@ static void fire_timers(struct gev_hub *h) {
 static void alarm_cb(uv_timer_t *alarm) {
   struct gev_hub *h = alarm->loop->data;
   h->alarm_due = GEV_NEVER;
+  uv_stop(alarm->loop); /* UV_RUN_ONCE rings it before it polls: do not wait */
 }
 
 /* Sets the alarm for the earliest timer, unless it rings sooner anyway: a
@@ -114,6 +115,7 @@ static void poll_loop(struct gev_hub *h, bool block) {
   if (block) {
     set_alarm(h);
     gev_sigint_watch(h);
+    block = !h->interrupted;
   }
   uv_run(h->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
   h->polls++;
@@ -196,9 +198,12 @@ void gev_hub_run(struct gev_hub *h) {
 
 /* --- resuming ------------------------------------------------------------ */
 
+/* The hook that was there before, if any, goes back to its place. */
 static void refuse_yield(lua_State *co, lua_Debug *ar) {
   (void)ar;
-  lua_sethook(co, NULL, 0, 0);
+  gev_push_hub(co, NULL);
+  struct gev_hub *h = lua_touserdata(co, -1);
+  lua_sethook(co, h->user_hook, h->user_hook_mask, h->user_hook_count);
   luaL_error(co, "attempt to yield from a greenlet outside any coroutine of "
              "its own: use gevent.sleep(0) to let others run");
 }
@@ -207,6 +212,9 @@ static void refuse_yield(lua_State *co, lua_Debug *ar) {
  * error at that very call, by a hook on its return. */
 static int resume_refused(struct gev_hub *h, lua_State *co, int *n) {
   lua_pop(co, *n);
+  h->user_hook = lua_gethook(co);
+  h->user_hook_mask = lua_gethookmask(co);
+  h->user_hook_count = lua_gethookcount(co);
   lua_sethook(co, refuse_yield, LUA_MASKRET, 0);
   return lua_resume(co, h->L, 0, n);
 }
@@ -234,7 +242,7 @@ void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
     gev_greenlet_finish(h, g, status, n);
 }
 
-/* --- handles and requests ------------------------------------------------- */
+/* --- handles and requests ------------------------------------------------ */
 
 static void free_handle(uv_handle_t *handle) { free(handle); }
 
@@ -253,9 +261,10 @@ void gev_request_add(struct gev_hub *h, struct gev_request *r,
 
 void gev_request_done(struct gev_request *r) { gev_unlink(&r->link); }
 
-/* --- anchors --------------------------------------------------------------- */
+/* --- anchors ------------------------------------------------------------- */
 
 int gev_anchor(lua_State *L, struct gev_hub *h) {
+  if (h->closing) luaL_error(L, "gevent: the Lua state is being closed");
   lua_rawgetp(L, LUA_REGISTRYINDEX, h);
   lua_insert(L, -2);
   int ref = h->nfree ? h->freerefs[h->nfree - 1] : h->nref + 1;
@@ -276,6 +285,7 @@ int gev_anchor(lua_State *L, struct gev_hub *h) {
 }
 
 void gev_unanchor(lua_State *L, struct gev_hub *h, int ref) {
+  if (!h->freerefs) return; /* a late finalizer: the hub is gone */
   lua_rawgetp(L, LUA_REGISTRYINDEX, h);
   lua_pushboolean(L, false); /* keeps the array part dense */
   lua_rawseti(L, -2, ref);

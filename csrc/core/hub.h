@@ -68,6 +68,8 @@ struct gev_hub {
   int *freerefs;
   int next_ident;      /* core/tree.c */
   bool track_stacks;   /* config: record spawning_stack */
+  lua_Hook user_hook;  /* of a greenlet whose yield is being refused */
+  int user_hook_mask, user_hook_count;
   int sigint;          /* core/interrupt.c: who watches SIGINT */
   char *scratch;       /* io/stream.c: where input is read to; malloc'ed */
   void *sentinel;      /* the finalizer that lua_close runs first */
@@ -81,12 +83,12 @@ static inline struct gev_hub *gev_hub(lua_State *L) {
   return (struct gev_hub *)lua_touserdata(L, lua_upvalueindex(1));
 }
 
-/* --- ready queue ------------------------------------------------------- */
+/* --- ready queue --------------------------------------------------------- */
 static inline void gev_ready(struct gev_hub *h, struct gev_task *t) {
   gev_list_append(&h->ready, &t->link);
 }
 
-/* --- time -------------------------------------------------------------- */
+/* --- time ---------------------------------------------------------------- */
 static inline int64_t gev_now(void) { return (int64_t)uv_hrtime(); }
 /* Seconds from now as a deadline; -1 and what lies beyond 200 years: never. */
 int64_t gev_deadline(double seconds);
@@ -103,7 +105,7 @@ static inline void gev_timer_stop(struct gev_hub *h, struct gev_timer *t) {
   gev_heap_remove(&h->timers, &t->node);
 }
 
-/* --- the loop ---------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------ */
 /* The uv loop, made at first use. Raises if the system has none to give. */
 uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h);
 /* Runs the loop until the parked main greenlet has been woken. */
@@ -117,7 +119,7 @@ bool gev_slice_is_over(struct gev_hub *h);
 /* Will anything that is under way ever wake somebody? */
 bool gev_hub_alive(const struct gev_hub *h);
 
-/* --- handles ----------------------------------------------------------- */
+/* --- handles ------------------------------------------------------------- */
 /* A malloc'ed uv handle points back at the pointer that owns it:
  * handle->data == &owner->field. Closing clears that pointer and frees the
  * handle in its close callback; so whichever of owner and loop goes first,
@@ -140,7 +142,7 @@ int gev_anchor(lua_State *L, struct gev_hub *h);
 void gev_unanchor(lua_State *L, struct gev_hub *h, int ref);
 void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref);
 
-/* --- errors ------------------------------------------------------------ */
+/* --- errors -------------------------------------------------------------- */
 /* Reports an uncaught error: hub.handle_error if set, else the traceback and
  * "<context> failed with <error>" to the exception stream. On h->L: context,
  * error, traceback (a string or nil) on the top; pops them. Never raises. */
@@ -150,7 +152,7 @@ void gev_push_hub(lua_State *L, struct gev_hub *h);
 /* Broken invariant: says what and aborts. */
 _Noreturn void gev_panic(const char *what, const char *one, const char *two);
 
-/* --- life and death: core/lifecycle.c -------------------------------------- */
+/* --- life and death: core/lifecycle.c ------------------------------------ */
 /* Makes the hub of this state; leaves its userdata on the stack. */
 struct gev_hub *gev_hub_new(lua_State *L);
 /* Closes all handles and the loop. The hub can be used again after it. */

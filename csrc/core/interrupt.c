@@ -30,6 +30,15 @@ static void on_sigint(int signum) {
   errno = saved;
 }
 
+/* lua's own handler may have had the signal while a greenlet was computing:
+ * it left SIGINT at its default, and on the main state, which does not run
+ * now, a hook that would raise. */
+static bool taken_by_lua(lua_State *L) {
+  enum { ALL = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT };
+  return previous.sa_handler == SIG_DFL && lua_gethookmask(L) == ALL &&
+         lua_gethookcount(L) == 1;
+}
+
 void gev_sigint_watch(struct gev_hub *h) {
   struct gev_hub *none = NULL;
   if (h->sigint != OFF || !h->watch_sigint) return;
@@ -43,6 +52,10 @@ void gev_sigint_watch(struct gev_hub *h) {
     atomic_store(&watcher, NULL);
   } else {
     h->sigint = WATCHING;
+    if (taken_by_lua(h->L)) {
+      lua_sethook(h->L, NULL, 0, 0);
+      h->interrupted = 1;
+    }
   }
 }
 

@@ -24,7 +24,7 @@ void gev_push_hub(lua_State *L, struct gev_hub *h) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &hub_key);
 }
 
-/* --- death ------------------------------------------------------------------- */
+/* --- death --------------------------------------------------------------- */
 
 /* Its wait is over for good; pending <close> variables run, without a chance
  * to block. */
@@ -110,7 +110,7 @@ void gev_sentinel_renew(struct gev_hub *h) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, h->main); /* the old one is garbage */
 }
 
-/* --- Lua --------------------------------------------------------------------- */
+/* --- Lua ----------------------------------------------------------------- */
 
 static struct gev_hub *check(lua_State *L) {
   return gev_check(L, 1, &gev_hub_class);
@@ -119,6 +119,7 @@ static struct gev_hub *check(lua_State *L) {
 static int m_gc(lua_State *L) {
   struct gev_hub *h = check(L);
   gev_hub_close(h);
+  gev_timeouts_forget(h->main);
   gev_heap_free(&h->timers);
   free(h->freerefs);
   free(h->scratch);
@@ -253,7 +254,7 @@ static const luaL_Reg methods[] = {{"join", gev_hub_join},
                                    {"__tostring", m_tostring},
                                    {NULL, NULL}};
 
-/* --- birth -------------------------------------------------------------------- */
+/* --- birth --------------------------------------------------------------- */
 
 static void init(struct gev_hub *h, lua_State *L) {
   memset(h, 0, sizeof *h);

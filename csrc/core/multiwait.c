@@ -26,6 +26,7 @@ struct gev_multiwait {
   struct gev_hub *hub;
   struct gev_greenlet *waiter; /* parked in take, or NULL */
   struct node *ready, **ready_end; /* became ready, not handed out yet */
+  const struct gev_waitop *op;
   int n;
   struct node nodes[];
 };
@@ -60,15 +61,23 @@ static void cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
   (void)g;
   ((struct gev_multiwait *)on)->waiter = NULL;
 }
-static const struct gev_waitop take_op = {"wait", false, cancel, NULL};
+/* By the public function that waits. */
+static const char *const callers[] = {"wait", "iwait", "joinall", "killall",
+                                      NULL};
+static const struct gev_waitop take_ops[] = {
+    {"wait", false, cancel, NULL},
+    {"iwait", false, cancel, NULL},
+    {"joinall", false, cancel, NULL},
+    {"killall", false, cancel, NULL},
+};
 
 /* Links the node to the object at the top of the stack (popped). */
 static void link_node(lua_State *L, struct gev_multiwait *m, int i) {
   struct node *n = &m->nodes[i - 1];
   struct gev_object *o = gev_testwaitable(L, -1);
   if (!o)
-    luaL_error(L, "object %d of the list cannot be waited for (%s)", i,
-               luaL_typename(L, -1));
+    luaL_error(L, "bad argument #1 to '%s' (object %d of the list cannot be "
+               "waited for: %s)", m->op->name, i, luaL_typename(L, -1));
   n->task.run = node_run;
   n->owner = m;
   n->index = i;
@@ -82,9 +91,10 @@ static void link_node(lua_State *L, struct gev_multiwait *m, int i) {
   lua_pop(L, 1);
 }
 
-/* multiwait(list) -> object */
+/* multiwait(list [, caller]) -> object */
 static int lib_multiwait(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  int caller = luaL_checkoption(L, 2, "wait", callers);
   lua_settop(L, 1);
   size_t n = lua_rawlen(L, 1);
   size_t size = sizeof(struct gev_multiwait) + n * sizeof(struct node);
@@ -92,6 +102,7 @@ static int lib_multiwait(lua_State *L) {
   memset(m, 0, sizeof *m);
   m->cls = &multiwait_class;
   m->hub = gev_hub(L);
+  m->op = &take_ops[caller];
   m->ready_end = &m->ready;
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 2, 1);
@@ -127,9 +138,9 @@ static int m_take(lua_State *L) {
   struct gev_hub *h = m->hub;
   if (m->ready) return push_ready(L, m);
   if (timeout == 0) return 0;
-  struct gev_greenlet *g = gev_park_begin(L, h, &take_op);
+  struct gev_greenlet *g = gev_park_begin(L, h, m->op);
   m->waiter = g;
-  return gev_park(L, h, g, &take_op, m, gev_deadline(timeout),
+  return gev_park(L, h, g, m->op, m, gev_deadline(timeout),
                   (lua_KContext)m, take_k);
 }
 

@@ -8,7 +8,7 @@
 #include "base/except.h"
 #include "core/park.h"
 
-/* --- where and what ---------------------------------------------------------- */
+/* --- where and what ------------------------------------------------------ */
 
 /* Pushes "file:line" of the innermost Lua function of co, or "?". */
 static void push_where(lua_State *L, lua_State *co) {
@@ -114,7 +114,7 @@ void gev_push_wait(lua_State *L, const struct gev_greenlet *g) {
   lua_concat(L, 3);
 }
 
-/* --- reports ------------------------------------------------------------------ */
+/* --- reports ------------------------------------------------------------- */
 
 /* The blocked greenlet on the top (popped): adds its line to b. */
 static void add_blocked(lua_State *L, luaL_Buffer *b,
@@ -153,7 +153,7 @@ void gev_push_loopexit(lua_State *L, struct gev_hub *h) {
   lua_remove(L, -2);
 }
 
-/* --- uncaught errors ------------------------------------------------------------ */
+/* --- uncaught errors ----------------------------------------------------- */
 
 /* text -> hub.exception_stream: stderr, nothing (false), or its :write. */
 static int print_text(lua_State *L) {
@@ -170,10 +170,29 @@ static int print_text(lua_State *L) {
   return 0;
 }
 
+static int convert(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* Pushes the text of the value at idx, whatever its __tostring does. */
+static const char *safe_text(lua_State *L, int idx) {
+  lua_pushcfunction(L, convert);
+  lua_pushvalue(L, idx);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    const char *why = lua_tostring(L, -1);
+    lua_pushfstring(L, "%s: %p (its __tostring failed: %s)",
+                    luaL_typename(L, idx), lua_topointer(L, idx),
+                    why ? why : luaL_typename(L, -1));
+    lua_remove(L, -2);
+  }
+  return lua_tostring(L, -1);
+}
+
 /* hub, context, error, traceback -> prints them */
 static int default_report(lua_State *L) {
-  const char *message = luaL_tolstring(L, 3, NULL);
-  const char *context = luaL_tolstring(L, 2, NULL);
+  const char *message = safe_text(L, 3);
+  const char *context = safe_text(L, 2);
   if (lua_isstring(L, 4))
     lua_pushfstring(L, "%s\n%s\n%s failed with %s\n", message,
                     lua_tostring(L, 4), context, message);

@@ -29,7 +29,7 @@ static struct gev_timeout *check(lua_State *L, int idx) {
   return gev_check(L, idx, &timeout_class);
 }
 
-/* --- firing ------------------------------------------------------------------ */
+/* --- firing -------------------------------------------------------------- */
 
 /* Out of the target's list; nothing anchors it any more. */
 static void release(lua_State *L, struct gev_timeout *t, int state) {
@@ -99,11 +99,25 @@ void gev_timeouts_forget(struct gev_greenlet *g) {
   }
 }
 
-/* --- Lua --------------------------------------------------------------------- */
+/* --- Lua ----------------------------------------------------------------- */
+
+/* The argument that the user gave first; nil is never (-1). */
+static double seconds_argument(lua_State *L, int idx, const char *name) {
+  if (lua_isnoneornil(L, idx)) return -1;
+  if (!lua_isnumber(L, idx)) {
+    const char *text = lua_pushfstring(L, "number expected, got %s",
+                                       luaL_typename(L, idx));
+    gev_argerror(L, 1, name, text);
+  }
+  double seconds = lua_tonumber(L, idx);
+  if (!(seconds >= 0))
+    gev_argerror(L, 1, name, "seconds must not be negative");
+  return seconds;
+}
 
 /* Timeout(seconds [, exception]): the class is the first argument. */
 static int timeout_new(lua_State *L) {
-  double seconds = gev_opttimeout(L, 2);
+  double seconds = seconds_argument(L, 2, "Timeout");
   lua_settop(L, 3);
   if (!lua_isnil(L, 3)) gev_exc_instance(L);
   struct gev_timeout *t = lua_newuserdatauv(L, sizeof *t, 1);
@@ -199,6 +213,7 @@ static int start_new(lua_State *L) {
     if (t->state == IDLE) start(L, t);
     return 1;
   }
+  seconds_argument(L, 1, "start_new");
   lua_settop(L, 2);
   gev_exc_class(L, GEV_EXC_TIMEOUT);
   lua_insert(L, 1);

@@ -7,19 +7,12 @@
 static const char spawners_key = 0, idents_key = 0;
 enum { SMALL_IDENTS = 64 };
 
-static void weak_table(lua_State *L, const void *key) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
-
 void gev_open_tree(lua_State *L, struct gev_hub *h) {
   (void)h;
-  weak_table(L, &spawners_key);
-  weak_table(L, &idents_key);
+  gev_weaktable(L, "v");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &spawners_key);
+  gev_weaktable(L, "v");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &idents_key);
 }
 
 /* The spawner's first child: from now on its children can find it. */

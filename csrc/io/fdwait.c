@@ -15,7 +15,7 @@ void gev_fd_init(struct gev_fd *f, int fd) {
   *f = (struct gev_fd){.fd = fd};
 }
 
-/* --- events -------------------------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 static bool is_parked(const struct gev_greenlet *g, const struct gev_fd *f) {
   return g && g->state == GEV_PARKED && g->on == f;
@@ -54,7 +54,7 @@ static void poll_cb(uv_poll_t *poll, int status, int events) {
   if (f->events & unwanted) set_events(f, f->events & ~unwanted);
 }
 
-/* --- waiting -------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------- */
 
 static int make_handle(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
   uv_loop_t *loop = gev_loop(L, h);
@@ -128,7 +128,7 @@ bool gev_must_yield(lua_State *L, struct gev_hub *h) {
          (L == h->L || lua_isyieldable(L)) && !gev_has_pending(h->current);
 }
 
-/* --- closing --------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------- */
 
 int gev_fd_release(struct gev_hub *h, struct gev_fd *f) {
   int fd = f->fd;
@@ -151,7 +151,7 @@ void gev_fd_close(struct gev_hub *h, struct gev_fd *f) {
   close(gev_fd_release(h, f));
 }
 
-/* --- wait_read, wait_write: for descriptors of others ------------------------------ */
+/* --- wait_read, wait_write: for descriptors of others -------------------- */
 
 static const struct gev_class waiter_class = {"fd waiter", NULL, NULL};
 struct waiter {

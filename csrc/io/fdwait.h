@@ -56,8 +56,8 @@ void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on);
 void gev_fd_describe(lua_State *L, void *on);
 
 /* After an operation that did not have to wait: has its greenlet run for so
- * long that others must have their turn? Not where an interrupt is due: what the
- * operation has done must not be lost to it. */
+ * long that others must have their turn? Not where an interrupt is due: what
+ * the operation has done must not be lost to it. */
 bool gev_must_yield(lua_State *L, struct gev_hub *h);
 
 void gev_open_fdwait(lua_State *L, int hub);

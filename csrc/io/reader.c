@@ -20,7 +20,7 @@ struct reader {
   lua_KFunction k[2]; /* by direction waited for */
 };
 
-/* --- the loop that all of them run ------------------------------------------------ */
+/* --- the loop that all of them run --------------------------------------- */
 
 static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                const struct reader *r, bool once, int64_t deadline) {
@@ -83,7 +83,7 @@ static int start(lua_State *L, const struct reader *r) {
     .timeout_arg = timeout_index, .k = { read_k, write_k }                  \
   }
 
-/* --- read(format...) ------------------------------------------------------------- */
+/* --- read(format...) ----------------------------------------------------- */
 
 /* Each takes one item from data[0 .. len) and returns how many bytes it used;
  * MORE where it is not complete. Pushes nil where the stream has ended. */
@@ -174,7 +174,7 @@ static int m_read(lua_State *L) {
   return start(L, &read_reader);
 }
 
-/* --- lines(format...) -------------------------------------------------------------- */
+/* --- lines(format...) ---------------------------------------------------- */
 
 /* Upvalues: hub, class, number of formats, stream, formats. */
 static int lines_next_k(lua_State *L, int status, lua_KContext ctx) {
@@ -214,7 +214,7 @@ static int m_lines(lua_State *L) {
   return 1;
 }
 
-/* --- readuntil, readexactly ---------------------------------------------------------- */
+/* --- readuntil, readexactly ---------------------------------------------- */
 
 static int too_long(lua_State *L, lua_Integer max) {
   char message[64];

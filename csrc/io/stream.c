@@ -52,7 +52,7 @@ int64_t gev_stream_deadline(lua_State *L, const struct gev_stream *s,
   return *once ? 0 : gev_deadline(timeout);
 }
 
-/* --- buffers -------------------------------------------------------------------- */
+/* --- buffers ------------------------------------------------------------- */
 
 bool gev_bytes_add(struct gev_bytes *b, const void *data, size_t n) {
   if (b->len + n > b->cap && b->off > 0) {
@@ -78,7 +78,7 @@ void gev_bytes_drop(struct gev_bytes *b, size_t n) {
   if (b->off == b->len) empty(b);
 }
 
-/* --- input ----------------------------------------------------------------------- */
+/* --- input --------------------------------------------------------------- */
 
 static char *scratch(struct gev_hub *h) {
   if (!h->scratch) h->scratch = malloc(SCRATCH);
@@ -124,7 +124,7 @@ ssize_t gev_stream_fill(struct gev_hub *h, struct gev_stream *s) {
   return got;
 }
 
-/* --- waiting --------------------------------------------------------------------- */
+/* --- waiting ------------------------------------------------------------- */
 
 static enum gev_dir direction(int want) {
   return want == GEV_WANT_READ ? GEV_READ : GEV_WRITE;
@@ -154,7 +154,7 @@ int gev_failclosed(lua_State *L) {
   return gev_failmsg(L, "closed", "closed");
 }
 
-/* --- recv ------------------------------------------------------------------------ */
+/* --- recv ---------------------------------------------------------------- */
 
 static const struct gev_waitop recv_op = {"recv", true, gev_fd_cancel,
                                           gev_fd_describe};
@@ -233,7 +233,7 @@ static int m_recv(lua_State *L) {
   return recv_now(L, h, s, once, deadline);
 }
 
-/* --- the rest ---------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------ */
 
 /* s:settimeout(seconds|nil) -> true */
 static int m_settimeout(lua_State *L) {

@@ -45,7 +45,7 @@ struct gev_stream *gev_checkstream(lua_State *L, int idx);
 int64_t gev_stream_deadline(lua_State *L, const struct gev_stream *s,
                             int idx, bool *once);
 
-/* --- for C readers: HTTP and the like ----------------------------------------- */
+/* --- for C readers: HTTP and the like ------------------------------------ */
 
 /* Input without copying: bytes that wait in the buffer, else those of one
  * read, in the hub's scratch memory: valid until anything else reads.

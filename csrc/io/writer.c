@@ -23,7 +23,7 @@ struct writer {
   lua_KFunction k[2]; /* by direction waited for */
 };
 
-/* --- the loop that all of them run -------------------------------------------------- */
+/* --- the loop that all of them run --------------------------------------- */
 
 /* A failure, with the number of bytes that are out as the fourth value. */
 static int failed(lua_State *L, int n, size_t sent) {
@@ -98,7 +98,7 @@ static int64_t own_deadline(lua_State *L, bool *once) {
       .op = {op_name, true, gev_fd_cancel, gev_fd_describe},                \
       .pieces = pieces_fn, .done = done_fn, .k = {var##_wk, var##_rk}}
 
-/* --- pieces ---------------------------------------------------------------------------- */
+/* --- pieces -------------------------------------------------------------- */
 
 /* Adds a piece unless `*skip` bytes cover it. */
 static int add_piece(struct iovec *iov, int n, const char *data, size_t len,
@@ -147,7 +147,7 @@ static int pieces_out(lua_State *L, struct gev_stream *s, size_t sent,
   return 1;
 }
 
-/* --- results ---------------------------------------------------------------------------- */
+/* --- results ------------------------------------------------------------- */
 
 static int done_true(lua_State *L, struct gev_stream *s, size_t sent) {
   (void)s;
@@ -163,7 +163,7 @@ static int done_self(lua_State *L, struct gev_stream *s, size_t sent) {
   return 1;
 }
 
-/* --- sendall, sendv, write ------------------------------------------------------------ */
+/* --- sendall, sendv, write ----------------------------------------------- */
 
 WRITER(sendall_writer, "sendall", pieces_data, done_true);
 WRITER(sendv_writer, "sendv", pieces_all, done_true);
@@ -233,7 +233,7 @@ static int m_sendv(lua_State *L) {
   return start(L, &sendv_writer, once, deadline);
 }
 
-/* --- buffered writing ------------------------------------------------------------------- */
+/* --- buffered writing ---------------------------------------------------- */
 
 /* What the transport took leaves the buffer at once, so that a flush which
  * fails or is killed can be taken up again. */
@@ -347,7 +347,7 @@ static int m_setvbuf(lua_State *L) {
   return 1;
 }
 
-/* --- send -------------------------------------------------------------------------------- */
+/* --- send ---------------------------------------------------------------- */
 
 static const struct gev_waitop send_op = {"send", true, gev_fd_cancel,
                                           gev_fd_describe};
@@ -392,7 +392,7 @@ static int m_send(lua_State *L) {
   return send_now(L, h, s, once, deadline);
 }
 
-/* --- shutdown, close ------------------------------------------------------------------------ */
+/* --- shutdown, close ----------------------------------------------------- */
 
 /* s:shutdown("r"|"w"|"rw") -> true | nil, message, code */
 static int m_shutdown(lua_State *L) {

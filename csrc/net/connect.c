@@ -60,7 +60,7 @@ static int m_listen(lua_State *L) {
   return 1;
 }
 
-/* --- connect -------------------------------------------------------------------------- */
+/* --- connect ------------------------------------------------------------- */
 
 static const struct gev_waitop connect_op = {"connect", true, gev_fd_cancel,
                                              gev_fd_describe};
@@ -103,7 +103,7 @@ static int m_connect(lua_State *L) {
                      connect_k);
 }
 
-/* --- accept -------------------------------------------------------------------------------- */
+/* --- accept -------------------------------------------------------------- */
 
 static const struct gev_waitop accept_op = {"accept", true, gev_fd_cancel,
                                             gev_fd_describe};

@@ -28,7 +28,7 @@ struct lookup {
   char host[NI_MAXHOST], service[NI_MAXSERV];
 };
 
-/* --- errors ------------------------------------------------------------------------- */
+/* --- errors -------------------------------------------------------------- */
 
 /* libuv's EAI codes as the names that C programs know them by. */
 static int fail(lua_State *L, int status) {
@@ -37,7 +37,7 @@ static int fail(lua_State *L, int status) {
   return gev_failmsg(L, uv_strerror(status), uv_err_name(status));
 }
 
-/* --- the request --------------------------------------------------------------------- */
+/* --- the request --------------------------------------------------------- */
 
 static void free_lookup(struct lookup *l) {
   if (l->answer) uv_freeaddrinfo(l->answer);
@@ -96,7 +96,7 @@ static int wait_for(lua_State *L, struct lookup *l, struct gev_greenlet *g,
   return gev_park(L, l->hub, g, op, l, GEV_NEVER, (lua_KContext)l, k);
 }
 
-/* --- getaddrinfo ---------------------------------------------------------------------- */
+/* --- getaddrinfo --------------------------------------------------------- */
 
 static const char *type_name(int type) {
   return type == SOCK_STREAM ? "stream" : type == SOCK_DGRAM ? "dgram" : "raw";
@@ -187,7 +187,7 @@ static int lib_getaddrinfo(lua_State *L) {
   return wait_for(L, l, g, &info_op, info_k);
 }
 
-/* --- getnameinfo ------------------------------------------------------------------------ */
+/* --- getnameinfo --------------------------------------------------------- */
 
 static int name_k(lua_State *L, int status, lua_KContext ctx) {
   struct lookup *l = (struct lookup *)ctx;

@@ -22,7 +22,7 @@ static const char classes_key = 0;
 #define MSG_NOSIGNAL 0
 #endif
 
-/* --- the transport ----------------------------------------------------------------- */
+/* --- the transport ------------------------------------------------------- */
 
 static ssize_t result(ssize_t n, int want) {
   if (n >= 0) return n;
@@ -61,7 +61,7 @@ static void socket_close(struct gev_hub *h, struct gev_stream *s) {
 static const struct gev_transport socket_transport = {
     socket_read, socket_write, socket_shutdown, socket_close, NULL};
 
-/* --- making -------------------------------------------------------------------------- */
+/* --- making -------------------------------------------------------------- */
 
 static struct gev_socket *check(lua_State *L, int idx) {
   return gev_check(L, idx, &gev_socket_class);
@@ -205,7 +205,7 @@ static int m_detach(lua_State *L) {
   return 1;
 }
 
-/* --- names -------------------------------------------------------------------------- */
+/* --- names --------------------------------------------------------------- */
 
 static int push_name(lua_State *L,
                      int (*get)(int, struct sockaddr *, socklen_t *)) {
@@ -252,7 +252,7 @@ static int m_tostring(lua_State *L) {
   return 1;
 }
 
-/* --- classes ------------------------------------------------------------------------ */
+/* --- classes ------------------------------------------------------------- */
 
 static const luaL_Reg methods[] = {{"dup", m_dup},
                                    {"detach", m_detach},

@@ -2,22 +2,35 @@
 -- A list may name an object twice; it then counts twice, as in gevent.
 local core = require "gevent._core"
 
+-- `level` counts the functions between here and the user's call.
+local function badargument(level, index, fname, text)
+  error(("bad argument #%d to '%s' (%s)"):format(index, fname, text), level + 2)
+end
+
+-- The deadline of a time-out in seconds; nil is for ever.
 local function checktimeout(timeout, fname, index)
   if timeout == nil then return nil end
   if type(timeout) ~= "number" then
-    error(("bad argument #%d to '%s' (number expected, got %s)"):format(
-      index, fname, type(timeout)), 3)
+    badargument(2, index, fname, "number expected, got " .. type(timeout))
   elseif not (timeout >= 0) then
-    error(("bad argument #%d to '%s' (seconds must not be negative)"):format(
-      index, fname), 3)
+    badargument(2, index, fname, "seconds must not be negative")
   end
   return core.monotonic() + timeout
 end
 
-local function checklist(list, fname)
+local function checklist(list, fname, level)
   if type(list) ~= "table" then
-    error(("bad argument #1 to '%s' (list expected, got %s)"):format(
-      fname, type(list)), 3)
+    badargument(level or 2, 1, fname, "list expected, got " .. type(list))
+  end
+end
+
+local function checkgreenlets(list, fname)
+  checklist(list, fname, 3)
+  for i, greenlet in ipairs(list) do
+    if not core.isgreenlet(greenlet) then
+      badargument(2, 1, fname, ("item %d is no greenlet but a %s"):format(
+        i, type(greenlet)))
+    end
   end
 end
 
@@ -42,7 +55,7 @@ end
 local function atmost(count, list, fname)
   if count == nil then return #list end
   if math.type(count) ~= "integer" or count < 0 then
-    error(("bad count for '%s' (integer >= 0 expected)"):format(fname), 3)
+    error(("bad count for '%s' (integer >= 0 expected)"):format(fname), 4)
   end
   return math.min(count, #list)
 end
@@ -60,10 +73,13 @@ end
 -- @tparam[opt] table opts `raise_error` (boolean), `count` (how many to wait for)
 -- @treturn {Greenlet,...} those that have finished, in the order they did
 local function joinall(list, timeout, opts)
-  checklist(list, "joinall")
+  checkgreenlets(list, "joinall")
+  if opts ~= nil and type(opts) ~= "table" then
+    badargument(1, 3, "joinall", "table expected, got " .. type(opts))
+  end
   local deadline = checktimeout(timeout, "joinall", 2)
   local count = atmost(opts and opts.count, list, "joinall")
-  local waiter <close> = core.multiwait(list)
+  local waiter <close> = core.multiwait(list, "joinall")
   return collect(waiter, count, deadline,
     opts and opts.raise_error and raisefailure)
 end
@@ -75,7 +91,7 @@ end
 -- @tparam[opt=true] boolean block wait for their end
 -- @tparam[opt] number timeout seconds
 local function killall(list, exception, block, timeout)
-  checklist(list, "killall")
+  checkgreenlets(list, "killall")
   local deadline = checktimeout(timeout, "killall", 4)
   local current, myself = core.getcurrent(), false
   local targets = {}
@@ -89,7 +105,7 @@ local function killall(list, exception, block, timeout)
   end
   if myself then core.kill(current, exception) end
   if block == false then return end
-  local waiter <close> = core.multiwait(targets)
+  local waiter <close> = core.multiwait(targets, "killall")
   if #collect(waiter, #targets, deadline) < #targets then
     error(core.Timeout(timeout), 0)
   end
@@ -120,7 +136,7 @@ local function iwait(objects, timeout, count)
   checklist(objects, "iwait")
   local deadline = checktimeout(timeout, "iwait", 2)
   local left = atmost(count, objects, "iwait")
-  local waiter = core.multiwait(objects)
+  local waiter = core.multiwait(objects, "iwait")
   local function take()
     if left == 0 then
       waiter:close()
@@ -147,6 +163,11 @@ end
 -- @param ... its arguments
 -- @return its results; `nil, "timed out", "timeout"` if this time-out ended it
 local function with_timeout(seconds, fn, ...)
+  if type(fn) ~= "function" and not (getmetatable(fn) or {}).__call then
+    error("bad argument #2 to 'with_timeout' (function expected, got "
+      .. type(fn) .. ")", 2)
+  end
+  checktimeout(seconds, "with_timeout", 1)
   local timeout = core.Timeout.start_new(seconds)
   return finish(timeout, pcall(fn, ...))
 end

@@ -7,7 +7,7 @@ local core = require "gevent._core"
 
 return {
   create = coroutine.create,
-  running = coroutine.running,
+  running = core.coroutine.running,
   isyieldable = coroutine.isyieldable,
   yield = coroutine.yield,
   resume = core.coroutine.resume,

@@ -1,0 +1,232 @@
+/* proto/http_conn.h - layer: proto. The server's side of an HTTP/1
+ * connection: what the http_*.c files share among them and with nobody else.
+ *
+ *   http_conn.c     settings and connections as Lua objects
+ *   http_serve.c    the loop: read a head, call the handler, answer
+ *   http_request.c  the request as the handler sees it
+ *   http_body.c     its body
+ *   http_compose.c  the head of an answer
+ *   http_response.c the answer as the handler writes it
+ *   http_headers.c  the fields of either
+ *   http_file.c     files for answers
+ *
+ * A connection is driven by one greenlet, in conn:serve. The objects that a
+ * handler gets hold the connection and the serial number of their request:
+ * once that is over they answer "closed". The head is copied into the request
+ * object, so that its fields stay readable for as long as somebody has it. */
+#ifndef GEV_PROTO_HTTP_CONN_H
+#define GEV_PROTO_HTTP_CONN_H
+
+#include "io/stream.h"
+#include "proto/http1.h"
+#include "proto/http1_write.h"
+
+enum { GEV_HTTP_DATE_LINE = GEV_H1_DATE_LEN + 8 }; /* "Date: " and CRLF */
+
+/* Of a server, shared by its connections; made once from a table. Times are
+ * nanoseconds, GEV_NEVER for none. User value 1: function(res, body) that
+ * writes the parts of a body which an iterator gives. */
+struct gev_http_settings {
+  const struct gev_class *cls;
+  struct gev_h1_limits limits;
+  int64_t header_timeout, body_timeout, keepalive_timeout, write_timeout;
+  uint64_t max_requests;
+  bool stopping; /* each answer is the last of its connection */
+  bool log;      /* conn:serve returns after each answer */
+  int64_t date_until; /* when the line below is out of date */
+  char date[GEV_HTTP_DATE_LINE];
+};
+
+enum gev_http_state {
+  GEV_HTTP_READING,  /* a head */
+  GEV_HTTP_CALLING,  /* the handler */
+  GEV_HTTP_WRITING,  /* an answer; `after` comes next */
+  GEV_HTTP_ANSWERED, /* the request is over */
+  GEV_HTTP_NEXT,     /* the same, and it is in the log */
+  GEV_HTTP_DRAINING, /* what is left of its body */
+  GEV_HTTP_LINGERING, /* no more output; input is thrown away */
+  GEV_HTTP_OVER,
+};
+
+/* User values: 1 the stream's userdata, 2 the settings, 3 and 4 the peer's
+ * host and port, 5 the message of the last failure, 6 the scheme. */
+struct gev_http_conn {
+  const struct gev_class *cls;
+  struct gev_stream *s;
+  struct gev_http_settings *set;
+  uint64_t serial; /* of the request at hand */
+  int64_t now;     /* the clock when the last answer began */
+  int64_t due;     /* deadline of the state */
+  int64_t budget;  /* for how long the body may still be waited for */
+  int64_t waiting; /* since when it is */
+  struct gev_bytes in;  /* of the body: decoded, not asked for */
+  struct gev_bytes out; /* of the answer: not taken by the stream */
+  int text;             /* after it: the string at this stack index, */
+  size_t text_off, text_len;
+  const char *tail;     /* and these bytes */
+  size_t tail_len;
+  uint64_t sent;     /* bytes of the answer's body */
+  uint64_t declared; /* of its Content-Length: still to come */
+  size_t drained;    /* bytes of the request's body thrown away */
+  uint16_t status;   /* of the answer */
+  uint16_t fail;     /* the body could not be read: what to answer */
+  uint8_t state, after;
+  bool idle;      /* waits for the first byte of a request */
+  bool late_head; /* waits for the rest of a head */
+  bool body_done; /* the request is read to its end */
+  bool expect;    /* "100 Continue" is due before the body */
+  bool head;      /* the method is HEAD */
+  bool http10, keep_alive;
+  bool close;     /* no further request after this one */
+  bool begun;     /* the head of the answer is out */
+  bool finished;  /* the answer is complete */
+  bool chunked;   /* it goes out in chunks */
+  bool counted;   /* it has a Content-Length that was told beforehand */
+  bool bodyless;  /* nothing follows its head */
+  bool writing;   /* part of a write is still to go: nothing may overtake */
+  bool broken;    /* the client is gone, or a write was cut short */
+  bool taken;     /* the handler has the stream: not ours any more */
+  struct gev_h1 h1;
+};
+
+struct gev_http_field {
+  struct gev_h1_span name, value;
+};
+
+/* User values: 1 the connection, 2 the headers object, 3 a table of what the
+ * handler has set, 4 the body that was read as a whole. Spans refer to the text, which follows the fields. */
+struct gev_http_req {
+  const struct gev_class *cls;
+  struct gev_http_conn *c;
+  uint64_t serial;
+  struct gev_h1_span method, target, path, query, authority;
+  uint32_t nfields;
+  bool has_query, http10;
+  struct gev_http_field fields[];
+};
+
+/* User values 1 to 3 as above. */
+struct gev_http_res {
+  const struct gev_class *cls;
+  struct gev_http_conn *c;
+  uint64_t serial;
+  uint16_t status;
+  bool has_headers, has_extra;
+};
+
+enum {
+  GEV_HTTP_UV_CONN = 1,
+  GEV_HTTP_UV_HEADERS,
+  GEV_HTTP_UV_EXTRA,
+  GEV_HTTP_UV_BODY,
+};
+enum { GEV_HTTP_FAILED = -100010 }; /* beside GEV_WANT_*: see c->fail */
+
+extern const struct gev_class gev_http_conn_class, gev_http_settings_class,
+    gev_http_req_class, gev_http_res_class, gev_http_headers_class;
+
+/* --- http_conn.c --------------------------------------------------------- */
+
+/* Notes what is told to whoever failed; pops the message on the top. */
+void gev_http_set_failure(lua_State *L, struct gev_http_conn *c, int self);
+/* Brings c->now and the Date line up to date. */
+void gev_http_tick(struct gev_http_conn *c);
+
+/* --- http_serve.c -------------------------------------------------------- */
+
+/* conn:serve(handle [, status]): serves requests until something comes up
+ * that is for Lua to decide. Nothing: the connection is over. "error", err,
+ * traceback: the handler failed; call it again with the status to answer.
+ * "log", req, status, bytes: a request is over; call it again. */
+int gev_http_serve(lua_State *L);
+
+/* --- http_request.c ------------------------------------------------------ */
+
+/* Pushes the request whose head is in c->h1. NULL, with nothing pushed: its
+ * path is not properly escaped. */
+struct gev_http_req *gev_http_req_new(lua_State *L, struct gev_http_conn *c);
+static inline const char *gev_http_text(const struct gev_http_req *r,
+                                        struct gev_h1_span span) {
+  return (const char *)(r->fields + r->nfields) + span.off;
+}
+/* __newindex of what is no field: into the table of the handler's own. */
+int gev_http_set_extra(lua_State *L);
+
+/* --- http_body.c --------------------------------------------------------- */
+
+/* Adds to c->in what the stream has, or sees the end: 1. Else GEV_WANT_*,
+ * GEV_HTTP_FAILED, or -errno. */
+ssize_t gev_http_fill(struct gev_hub *h, struct gev_http_conn *c);
+extern const luaL_Reg gev_http_body_methods[]; /* of requests */
+
+/* --- http_compose.c ------------------------------------------------------ */
+
+/* Room for a head and a small body; more goes to c->out. */
+struct gev_http_head {
+  char *base, *at, *end;
+  struct gev_http_conn *c;
+  lua_State *L;
+  const char *error; /* a string on the stack, or a constant */
+  int skip;          /* fields that the headers at this index have are left out */
+  bool raw;          /* Connection goes out as it is: 101 */
+  bool has_date, has_type, has_length, close;
+  uint64_t length;   /* told by the handler */
+  char room[4096];
+};
+
+/* What an answer consists of: stack indices, 0 for none. */
+struct gev_http_answer {
+  unsigned status;
+  int reason;  /* string */
+  int headers; /* table or headers object: what the handler returned */
+  int own;     /* headers object of res */
+  int64_t length; /* of the body; -1: not known beforehand */
+};
+
+/* Composes the head into `o`, decides on framing and on closing. False, with
+ * o->error set and nothing of the answer begun: a field is not acceptable. */
+bool gev_http_compose(struct gev_http_head *o, lua_State *L,
+                      struct gev_http_conn *c,
+                      const struct gev_http_answer *a);
+void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
+
+/* --- http_response.c ----------------------------------------------------- */
+
+void gev_http_res_new(lua_State *L, struct gev_http_conn *c);
+/* Writes what `o` holds, then the string at index `text` (0: none) and the
+ * tail. 0: all is out; GEV_WANT_*: call gev_http_flush when it is there; else
+ * the failure. */
+ssize_t gev_http_put(lua_State *L, struct gev_http_head *o, int text,
+                     const char *tail, size_t tail_len);
+ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c);
+/* A whole answer, as handlers return it; `body` is the index of a string, 0
+ * for none. Results as above; FAILED: o.error, which is pushed. */
+ssize_t gev_http_answer_whole(lua_State *L, struct gev_http_conn *c,
+                              struct gev_http_answer *a, int body);
+/* The deadline of a wait for the client to read. */
+int64_t gev_http_write_deadline(const struct gev_http_conn *c);
+
+/* --- http_headers.c ------------------------------------------------------ */
+
+/* Pushes a headers object: a view of the request at `req`, or empty (0). */
+void gev_http_headers_new(lua_State *L, int req);
+/* Pushes one made from the table at idx. Raises on what is no header. */
+void gev_http_headers_from(lua_State *L, int idx);
+/* Field i (from 1) of the headers object at idx; false: there is none. */
+bool gev_http_headers_at(lua_State *L, int idx, lua_Integer i,
+                         const char **name, size_t *name_len,
+                         const char **value, size_t *value_len);
+/* Does the headers object or plain table at idx have a field of this name? */
+bool gev_http_headers_has(lua_State *L, int idx, const char *name,
+                          size_t len);
+/* The same name, whatever the case? */
+bool gev_http_same(const char *a, const char *b, size_t len);
+
+/* --- openers ------------------------------------------------------------- */
+
+void gev_open_http_request(lua_State *L, int hub);
+void gev_open_http_response(lua_State *L, int hub);
+void gev_open_http_headers(lua_State *L, int hub);
+void gev_open_http_file(lua_State *L, int hub);
+
+#endif
