@@ -81,7 +81,7 @@ OBJ := $(SRC:csrc/%.c=$(BUILD)/obj/%.o)
 LLHTTP_OBJ := $(LLHTTP_SRC:$(LLHTTP_DIR)/%.c=$(BUILD)/obj/llhttp/%.o)
 CORE := $(BUILD)/gevent/_core.so
 
-COMMON := $(CFLAGS) $(SANITIZE) -fPIC -fvisibility=hidden $(DEP_FLAGS)
+COMMON := $(CFLAGS) $(SANITIZE) -fPIC -fno-plt -fvisibility=hidden $(DEP_FLAGS)
 OURS := -std=c11 -D_GNU_SOURCE $(COMMON) -Icsrc $(WARN)
 
 .PHONY: all

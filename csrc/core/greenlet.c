@@ -18,6 +18,7 @@
 const char gev_key_args = 0, gev_key_links = 0, gev_key_pending = 0,
            gev_key_traceback = 0, gev_key_stack = 0;
 static const char tracebacks_key = 0; /* of coroutines that fail: weak */
+static const char pool_key = 0;       /* coroutines to be used again */
 
 static bool greenlet_is_ready(const void *self) {
   return ((const struct gev_greenlet *)self)->state == GEV_DEAD;
@@ -79,6 +80,8 @@ static void take_traceback(lua_State *L, lua_State *co) {
 void gev_greenlet_prepare(lua_State *L) {
   gev_weaktable(L, "k");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
+  lua_createtable(L, GEV_POOL, 0);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &pool_key);
 }
 
 static int body_k(lua_State *L, int status, lua_KContext ctx) {
@@ -94,6 +97,41 @@ static int body(lua_State *L) {
   lua_insert(L, 1);
   int nargs = lua_gettop(L) - 2;
   return body_k(L, lua_pcallk(L, nargs, LUA_MULTRET, 1, 0, body_k), 0);
+}
+
+/* --- coroutines ---------------------------------------------------------- */
+
+/* The pool's coroutines are anchored for good by a table in the registry, so
+ * taking one and giving it back is C's business alone. Only a greenlet that
+ * is started at once takes from it, for only that is sure to give back; any
+ * other has a coroutine of its own, as its first user value. The userdata is
+ * on the top of the stack. */
+static lua_State *take_coroutine(lua_State *L, struct gev_hub *h,
+                                 struct gev_greenlet *g) {
+  if ((g->flags & GEV_POOLED) && h->nspare) return h->spare[--h->nspare];
+  lua_State *co = lua_newthread(L);
+  if ((g->flags & GEV_POOLED) && h->npooled < GEV_POOL) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, h->npooled + 1);
+    lua_pop(L, 1);
+    h->npooled++;
+  } else {
+    lua_setiuservalue(L, -2, 1);
+    g->flags &= (uint16_t)~GEV_POOLED;
+  }
+  return co;
+}
+
+/* It has ended: what is left on its stack is dropped. */
+static void give_coroutine(struct gev_hub *h, struct gev_greenlet *g) {
+  lua_State *co = g->co;
+  g->co = g->L = NULL;
+  if (!(g->flags & GEV_POOLED)) return;
+  g->flags &= (uint16_t)~GEV_POOLED;
+  lua_settop(co, 0);
+  if (lua_gethook(co)) lua_sethook(co, NULL, 0, 0);
+  h->spare[h->nspare++] = co;
 }
 
 /* --- making and starting ------------------------------------------------- */
@@ -115,15 +153,14 @@ struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
   gev_greenlet_init(g, flags);
   lua_insert(L, -2);
   lua_setmetatable(L, -2);
-  lua_State *co = lua_newthread(L);
-  lua_setiuservalue(L, -2, 1);
   gev_tree_enter(L, h, g);
+  lua_State *co = take_coroutine(L, h, g);
+  g->co = g->L = co;
   if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 2))
     luaL_error(L, "too many arguments to a greenlet");
   lua_rotate(L, -(nargs + 2), 1); /* userdata below the function */
   lua_pushcfunction(co, body);
   lua_xmove(L, co, nargs + 1);
-  g->co = g->L = co;
   g->nargs = (int16_t)(nargs + 1);
   return g;
 }
@@ -165,10 +202,10 @@ static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
     lua_rawsetp(L, -2, &gev_key_args);
   }
   lua_pop(L, 1);
-  gev_timeouts_forget(g);
+  if (g->timeouts) gev_timeouts_forget(g);
   g->flags &= (uint16_t)~GEV_PENDING;
   g->state = GEV_DEAD;
-  g->co = g->L = NULL;
+  give_coroutine(h, g);
   if (g->flags & GEV_BEGUN) h->greenlets--;
 }
 
@@ -229,6 +266,7 @@ void gev_greenlet_finish(struct gev_hub *h, struct gev_greenlet *g,
     settle_values(L, h, g, n, idx);
   } else {
     lua_xmove(g->co, L, 1);
+    lua_resetthread(g->co);
     settle_error(L, h, g, idx);
   }
   lua_settop(L, idx - 1);
@@ -253,7 +291,7 @@ static void fire_link(lua_State *L, struct gev_hub *h, int greenlet) {
   lua_remove(L, -2);
   lua_pushvalue(L, greenlet);
   gev_push_rawclass(L, h);
-  struct gev_greenlet *g = gev_greenlet_new(L, h, 1, GEV_RAW);
+  struct gev_greenlet *g = gev_greenlet_new(L, h, 1, GEV_RAW | GEV_POOLED);
   gev_greenlet_start(L, h, g, 0);
   gev_unlink(&g->task.link); /* now, not in its turn: it may unlink others */
   gev_greenlet_run(h, &g->task);

@@ -39,6 +39,8 @@ enum gev_flags {
   GEV_BEGUN = 256,    /* was started once */
   GEV_TIMEOUT_DUE = 512, /* a Timeout fired that is to be raised */
   GEV_NOVALUE = 1024, /* it returned nothing at all */
+  GEV_POOLED = 2048,  /* its coroutine is of the hub's pool; to
+                       * gev_greenlet_new: will be started at once */
 };
 
 /* A link is {kind, function} in the list under gev_key_links. */

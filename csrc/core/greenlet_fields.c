@@ -179,11 +179,11 @@ static int m_index(lua_State *L) {
   if (gev_push_extra(L, 1)) {
     lua_pushvalue(L, 2);
     if (lua_rawget(L, 3) != LUA_TNIL) return 1;
+    lua_pop(L, 1);
   }
-  lua_settop(L, 2);
   lua_getmetatable(L, 1);
   lua_pushvalue(L, 2);
-  if (lua_gettable(L, 3) != LUA_TNIL) return 1;
+  if (lua_gettable(L, 4) != LUA_TNIL) return 1;
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   int i = find_field(lua_tostring(L, 2));
   return i < 0 ? 0 : fields[i].get(L, check(L, 1));

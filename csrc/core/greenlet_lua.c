@@ -62,8 +62,8 @@ static struct gev_greenlet *make(lua_State *L, int first, int hidden,
 static int lib_spawn(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   luaL_checkany(L, 1);
-  push_class(L);
-  gev_greenlet_start(L, h, make(L, 1, 0, 0), 0);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  gev_greenlet_start(L, h, make(L, 1, 0, GEV_POOLED), 0);
   return 1;
 }
 
@@ -71,8 +71,8 @@ static int lib_spawn(lua_State *L) {
 static int lib_spawn_raw(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   luaL_checkany(L, 1);
-  gev_push_rawclass(L, h);
-  gev_greenlet_start(L, h, make(L, 1, 0, GEV_RAW), 0);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  gev_greenlet_start(L, h, make(L, 1, 0, GEV_RAW | GEV_POOLED), 0);
   return 1;
 }
 
@@ -82,7 +82,7 @@ static int lib_spawn_later(lua_State *L) {
   double seconds = gev_checkseconds(L, 1);
   luaL_checkany(L, 2);
   push_class(L);
-  gev_greenlet_start(L, h, make(L, 2, 0, 0), gev_deadline(seconds));
+  gev_greenlet_start(L, h, make(L, 2, 0, GEV_POOLED), gev_deadline(seconds));
   return 1;
 }
 
@@ -378,13 +378,21 @@ static int lib_isgreenlet(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"spawn", lib_spawn},
-                                     {"isgreenlet", lib_isgreenlet},
-                                     {"spawn_raw", lib_spawn_raw},
+static const luaL_Reg functions[] = {{"isgreenlet", lib_isgreenlet},
                                      {"spawn_later", lib_spawn_later},
                                      {"kill", lib_kill},
                                      {"getcurrent", lib_getcurrent},
                                      {NULL, NULL}};
+
+/* Adds to the table below it a spawn that makes instances of the class on
+ * the top, which it finds as upvalue 2. */
+static void set_spawn(lua_State *L, int hub, const char *name,
+                      lua_CFunction fn) {
+  lua_pushvalue(L, hub);
+  lua_pushvalue(L, -2);
+  lua_pushcclosure(L, fn, 2);
+  lua_setfield(L, -3, name);
+}
 
 void gev_open_greenlet(lua_State *L, int hub) {
   gev_greenlet_prepare(L);
@@ -395,11 +403,13 @@ void gev_open_greenlet(lua_State *L, int hub) {
   finish_class(L, hub, 0);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &class_key);
+  set_spawn(L, hub, "spawn", lib_spawn);
   lua_setfield(L, -2, "Greenlet");
   lua_createtable(L, 0, 6);
   lua_pushliteral(L, "RawGreenlet");
   lua_setfield(L, -2, "__name");
   set_metamethods(L, hub);
+  set_spawn(L, hub, "spawn_raw", lib_spawn_raw);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &raw_key);
   lua_pushvalue(L, hub);
   luaL_setfuncs(L, functions, 1);

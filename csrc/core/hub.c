@@ -35,7 +35,7 @@ double gev_remaining(int64_t deadline) {
   return left > 0 ? (double)left / 1e9 : 0;
 }
 
-void gev_timer_reserve(lua_State *L, struct gev_hub *h) {
+void gev_timer_grow(lua_State *L, struct gev_hub *h) {
   if (!gev_heap_reserve(&h->timers)) luaL_error(L, "not enough memory");
 }
 
@@ -265,7 +265,7 @@ void gev_request_done(struct gev_request *r) { gev_unlink(&r->link); }
 
 int gev_anchor(lua_State *L, struct gev_hub *h) {
   if (h->closing) luaL_error(L, "gevent: the Lua state is being closed");
-  lua_rawgetp(L, LUA_REGISTRYINDEX, h);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
   lua_insert(L, -2);
   int ref = h->nfree ? h->freerefs[h->nfree - 1] : h->nref + 1;
   if (!h->nfree && h->nref >= h->capfree) { /* room to free it later */
@@ -286,7 +286,7 @@ int gev_anchor(lua_State *L, struct gev_hub *h) {
 
 void gev_unanchor(lua_State *L, struct gev_hub *h, int ref) {
   if (!h->freerefs) return; /* a late finalizer: the hub is gone */
-  lua_rawgetp(L, LUA_REGISTRYINDEX, h);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
   lua_pushboolean(L, false); /* keeps the array part dense */
   lua_rawseti(L, -2, ref);
   lua_pop(L, 1);
@@ -294,7 +294,7 @@ void gev_unanchor(lua_State *L, struct gev_hub *h, int ref) {
 }
 
 void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, h);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
   lua_rawgeti(L, -1, ref);
   lua_remove(L, -2);
 }

@@ -19,6 +19,8 @@ struct gev_hub;
 struct gev_greenlet;
 struct gev_task;
 
+enum { GEV_POOL = 128 }; /* coroutines kept for new greenlets: about 1 KB each */
+
 /* What the hub runs in its ready queue: a greenlet to resume, links to fire,
  * a watcher's callback. `run` may call Lua on h->L and may not block. */
 typedef void (*gev_task_fn)(struct gev_hub *h, struct gev_task *t);
@@ -66,6 +68,9 @@ struct gev_hub {
 
   int nfree, capfree, nref; /* free list of the anchor table */
   int *freerefs;
+  int anchors; /* where the anchor table is in the registry */
+  int nspare, npooled; /* coroutines to be used again: greenlet.c */
+  lua_State *spare[GEV_POOL];
   int next_ident;      /* core/tree.c */
   bool track_stacks;   /* config: record spawning_stack */
   lua_Hook user_hook;  /* of a greenlet whose yield is being refused */
@@ -95,7 +100,10 @@ int64_t gev_deadline(double seconds);
 /* The inverse, for calls that take the rest of a time-out: seconds >= 0. */
 double gev_remaining(int64_t deadline);
 /* Raises "not enough memory"; gev_timer_start cannot fail after it. */
-void gev_timer_reserve(lua_State *L, struct gev_hub *h);
+void gev_timer_grow(lua_State *L, struct gev_hub *h);
+static inline void gev_timer_reserve(lua_State *L, struct gev_hub *h) {
+  if (h->timers.n == h->timers.cap) gev_timer_grow(L, h);
+}
 static inline void gev_timer_start(struct gev_hub *h, struct gev_timer *t,
                                    int64_t due) {
   t->node.key = due;

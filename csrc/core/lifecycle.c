@@ -275,8 +275,8 @@ struct gev_hub *gev_hub_new(lua_State *L) {
   init(h, L);
   lua_newtable(L);
   lua_setiuservalue(L, -2, 1);
-  lua_newtable(L); /* anchors */
-  lua_rawsetp(L, LUA_REGISTRYINDEX, h);
+  lua_newtable(L);
+  h->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, -1);
   gev_newclass(L, "Hub", methods, 1);
   lua_setmetatable(L, -2);

@@ -130,7 +130,7 @@ static void add_blocked(lua_State *L, luaL_Buffer *b,
 void gev_push_blocked(lua_State *L, struct gev_hub *h) {
   luaL_Buffer b;
   luaL_checkstack(L, 12, NULL);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, h);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
   int anchors = lua_gettop(L);
   lua_pushnil(L); /* the slot of the greenlet at hand */
   luaL_buffinit(L, &b);

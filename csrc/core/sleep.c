@@ -10,22 +10,30 @@ static const struct gev_waitop idle_op = {"idle", false, gev_waitq_cancel,
                                           NULL};
 static const struct gev_waitop join_op = {"hub:join", false, NULL, NULL};
 
-static int nothing_k(lua_State *L, int status, lua_KContext ctx) {
+/* The context is the hub: cheaper to get at than an upvalue. */
+static int nothing_k(lua_State *L, int status, lua_KContext hub) {
   (void)status;
-  (void)ctx;
-  gev_unpark(L, gev_hub(L));
+  gev_unpark(L, (struct gev_hub *)hub);
   return 0;
+}
+
+/* Seconds, 0 for none. */
+static double sleep_argument(lua_State *L) {
+  int is_number;
+  double seconds = lua_tonumberx(L, 1, &is_number);
+  if (is_number && seconds >= 0) return seconds;
+  return lua_isnoneornil(L, 1) ? 0 : gev_checkseconds(L, 1);
 }
 
 /* sleep([seconds=0]) */
 static int lib_sleep(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
-  double seconds = lua_isnoneornil(L, 1) ? 0 : gev_checkseconds(L, 1);
+  double seconds = sleep_argument(L);
   struct gev_greenlet *g = gev_park_begin(L, h, &sleep_op);
   if (seconds > 0)
-    return gev_park(L, h, g, &sleep_op, NULL, gev_deadline(seconds), 0,
-                    nothing_k);
-  return gev_park_ready(L, h, g, &sleep_op, 0, nothing_k);
+    return gev_park(L, h, g, &sleep_op, NULL, gev_deadline(seconds),
+                    (lua_KContext)h, nothing_k);
+  return gev_park_ready(L, h, g, &sleep_op, (lua_KContext)h, nothing_k);
 }
 
 /* idle(): until the loop has nothing else to do */
@@ -33,7 +41,8 @@ static int lib_idle(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   struct gev_greenlet *g = gev_park_begin(L, h, &idle_op);
   gev_list_append(&h->idlers, &g->task.link);
-  return gev_park(L, h, g, &idle_op, &h->idlers, GEV_NEVER, 0, nothing_k);
+  return gev_park(L, h, g, &idle_op, &h->idlers, GEV_NEVER, (lua_KContext)h,
+                  nothing_k);
 }
 
 bool gev_hub_join_over(struct gev_hub *h) {

@@ -142,9 +142,12 @@ int gev_http_serve(lua_State *L);
 
 /* --- http_request.c ------------------------------------------------------ */
 
-/* Pushes the request whose head is in c->h1. NULL, with nothing pushed: its
- * path is not properly escaped. */
-struct gev_http_req *gev_http_req_new(lua_State *L, struct gev_http_conn *c);
+/* Pushes the request whose head is in c->h1; the connection is at index 1,
+ * the class at `class`. NULL, with nothing pushed: its path is not properly
+ * escaped. */
+struct gev_http_req *gev_http_req_new(lua_State *L, struct gev_http_conn *c,
+                                      int class);
+void gev_http_push_req_class(lua_State *L);
 static inline const char *gev_http_text(const struct gev_http_req *r,
                                         struct gev_h1_span span) {
   return (const char *)(r->fields + r->nfields) + span.off;
@@ -192,7 +195,9 @@ void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
 
 /* --- http_response.c ----------------------------------------------------- */
 
-void gev_http_res_new(lua_State *L, struct gev_http_conn *c);
+/* As gev_http_req_new. */
+void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class);
+void gev_http_push_res_class(lua_State *L);
 /* Writes what `o` holds, then the string at index `text` (0: none) and the
  * tail. 0: all is out; GEV_WANT_*: call gev_http_flush when it is there; else
  * the failure. */

@@ -66,7 +66,12 @@ static bool is_escaped_well(const char *s, size_t len) {
   return true;
 }
 
-struct gev_http_req *gev_http_req_new(lua_State *L, struct gev_http_conn *c) {
+void gev_http_push_req_class(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
+}
+
+struct gev_http_req *gev_http_req_new(lua_State *L, struct gev_http_conn *c,
+                                      int class) {
   const struct gev_h1 *p = &c->h1;
   size_t method_len, target_len, path_len, authority_len;
   const char *base = gev_h1_method(p, &method_len);
@@ -94,7 +99,7 @@ struct gev_http_req *gev_http_req_new(lua_State *L, struct gev_http_conn *c) {
   split_path(r, base, path, path_len);
   copy_fields(r, p, base);
   memcpy((char *)r + fixed, base, text);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
+  lua_pushvalue(L, class);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, GEV_HTTP_UV_CONN);

@@ -126,14 +126,18 @@ ssize_t gev_http_answer_whole(lua_State *L, struct gev_http_conn *c,
 
 /* --- the object ---------------------------------------------------------- */
 
-void gev_http_res_new(lua_State *L, struct gev_http_conn *c) {
+void gev_http_push_res_class(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
+}
+
+void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class) {
   struct gev_http_res *r = lua_newuserdatauv(L, sizeof *r, 3);
   r->cls = &gev_http_res_class;
   r->c = c;
   r->serial = c->serial;
   r->status = 200;
   r->has_headers = r->has_extra = false;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
+  lua_pushvalue(L, class);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, GEV_HTTP_UV_CONN);

@@ -3,8 +3,9 @@
  * returns results, which may be those of a park. What blocks resumes in run_k
  * or, after the handler, in handled_k.
  *
- * Stack of conn:serve: 1 connection, 2 handler, 3 traceback function, and for
- * each request 4 request, 5 response, from 6 on what the handler returned. */
+ * Stack of conn:serve: 1 connection, 2 handler, 3 traceback function, 4 and 5
+ * the classes, and for each request 6 request, 7 response, and from 8 on what
+ * the handler returned. */
 #include "proto/http_conn.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "io/reader.h"
 
 enum { GO = -1 };
-enum { CONN = 1, HANDLE, TRACE, REQ, RES, FIRST };
+enum { CONN = 1, HANDLE, TRACE, REQ_CLASS, RES_CLASS, REQ, RES, FIRST };
 enum { DRAIN_MAX = 262144 };                     /* bytes */
 static const int64_t linger_time = 2000000000;   /* ns */
 
@@ -59,7 +60,7 @@ static int refuse(lua_State *L, struct gev_http_conn *c, unsigned status) {
   struct gev_http_answer a = {.status = status};
   const char *reason = gev_h1_reason(status);
   c->close = true;
-  lua_settop(L, TRACE);
+  lua_settop(L, RES_CLASS);
   lua_pushfstring(L, "%s\n", reason ? reason : "Error");
   return written(c, gev_http_answer_whole(L, c, &a, REQ), GEV_HTTP_ANSWERED);
 }
@@ -175,8 +176,8 @@ static int call(lua_State *L, struct gev_hub *h, struct gev_http_conn *c,
 static int call_handler(lua_State *L, struct gev_hub *h,
                         struct gev_http_conn *c) {
   c->begun = c->finished = false;
-  if (!gev_http_req_new(L, c)) return refuse_head(L, c, 400);
-  gev_http_res_new(L, c);
+  if (!gev_http_req_new(L, c, REQ_CLASS)) return refuse_head(L, c, 400);
+  gev_http_res_new(L, c, RES_CLASS);
   if (c->body_done) gev_h1_next(&c->h1);
   lua_pushvalue(L, HANDLE);
   lua_pushvalue(L, REQ);
@@ -318,8 +319,8 @@ static int answer_results(lua_State *L, struct gev_hub *h,
                           struct gev_http_conn *c) {
   luaL_checkstack(L, 16, NULL);
   int type = lua_type(L, FIRST);
-  if (type == LUA_TNIL || type == LUA_TNONE || lua_rawequal(L, FIRST, RES) ||
-      (type == LUA_TBOOLEAN && lua_toboolean(L, FIRST))) {
+  if (type <= LUA_TNIL || (type == LUA_TBOOLEAN && lua_toboolean(L, FIRST)) ||
+      (type == LUA_TUSERDATA && lua_rawequal(L, FIRST, RES))) {
     lua_settop(L, RES);
     return c->begun ? complete(L, c) : answer(L, c, 0, 0, 0);
   }
@@ -377,7 +378,7 @@ static int yield_turn(lua_State *L, struct gev_hub *h) {
 }
 
 static int next(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
-  lua_settop(L, TRACE);
+  lua_settop(L, RES_CLASS);
   if (c->s->fd.user[GEV_READ] || c->s->fd.user[GEV_WRITE])
     return go(c, GEV_HTTP_OVER); /* a greenlet of the handler's own */
   if (c->close || c->set->stopping) {
@@ -486,6 +487,8 @@ int gev_http_serve(lua_State *L) {
   unsigned answer_status = (unsigned)luaL_optinteger(L, 3, 0);
   lua_settop(L, HANDLE);
   lua_pushcfunction(L, trace);
+  gev_http_push_req_class(L);
+  gev_http_push_res_class(L);
   if (answer_status) {
     if (c->begun || c->broken || c->writing || c->taken) return 0;
     refuse(L, c, answer_status);

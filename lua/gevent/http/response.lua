@@ -1,0 +1,169 @@
+-- gevent.http.response: methods of responses that need no C (private; `write`
+-- and `finish` are in the core). Adds them to the core's class.
+local core = require "gevent._core"
+local typeof = require "gevent.http.types"
+
+local PIECE = 65536 -- bytes of a file in memory at a time
+local SAME_SITE = {strict = "Strict", lax = "Lax", none = "None"}
+local REDIRECTS = {
+  [300] = true, [301] = true, [302] = true, [303] = true, [307] = true, [308] = true,
+}
+
+local methods = core.http_response_methods
+
+-- Writes what an iterator gives, until it ends or the client is gone.
+local function writeall(res, body)
+  if type(body) == "string" then return res:write(body) end
+  if type(body) == "table" and not (getmetatable(body) or {}).__call then
+    body = table.concat(body)
+    return res:write(body)
+  end
+  for part in body do
+    if type(part) ~= "string" and type(part) ~= "number" then
+      error(("part of the body is a %s, not a string"):format(type(part)), 0)
+    end
+    local ok, message, code = res:write(part)
+    if not ok then return nil, message, code end
+  end
+  return res
+end
+
+-- Takes over what a handler or `send` gave for status and headers.
+local function begin(res, status, headers)
+  if status then res.status = status end
+  if not headers then return end
+  local own = res.headers
+  if type(headers) == "table" then
+    for name, value in pairs(headers) do own[name] = value end
+    return
+  end
+  local lists = {}
+  for name, value in headers:each() do
+    local key = name:lower()
+    lists[key] = lists[key] or {}
+    table.insert(lists[key], value)
+  end
+  for name, values in pairs(lists) do own[name] = values end
+end
+
+--- Sends a whole answer.
+-- @tparam[opt=200] integer status
+-- @tparam[opt] table headers
+-- @tparam[opt] string|table|function body string, list of strings, or
+-- iterator, which may block
+-- @return the response; or nil, message, code where the client is gone
+function methods:send(status, headers, body)
+  if type(body) == "table" and not (getmetatable(body) or {}).__call then
+    body = table.concat(body)
+  end
+  if body == nil or type(body) == "string" or type(body) == "number" then
+    return self:_send(status, headers, body)
+  end
+  if type(body) ~= "function" and type(body) ~= "table" then
+    error("bad argument #3 to 'send' (string, list or iterator expected, got "
+      .. type(body) .. ")", 2)
+  end
+  if self.started then error("the answer has begun already", 2) end
+  begin(self, status, headers)
+  local ok, message, code = writeall(self, body)
+  if not ok then return nil, message, code end
+  return self:finish()
+end
+
+local function sendpieces(res, file, size)
+  local left = size
+  while left > 0 do
+    local piece, message, code = file:read(math.min(left, PIECE))
+    if not piece then return nil, message, code end
+    if piece == "" then return nil, "the file has become shorter", "truncated" end
+    left = left - #piece
+    local ok
+    ok, message, code = res:write(piece)
+    if not ok then return nil, message, code end
+  end
+  return res:finish()
+end
+
+local missing = {ENOENT = true, ENOTDIR = true, EISDIR = true, ENAMETOOLONG = true,
+  EACCES = true, ELOOP = true}
+
+--- Sends a regular file. One that is not there, or not to be read, is answered
+-- with 404.
+-- @tparam string path
+-- @tparam[opt] table opts `type` (content type; else by the extension)
+-- @return the response; or nil, message, code
+function methods:sendfile(path, opts)
+  if self.started then error("the answer has begun already", 2) end
+  local file, size, code = core.http_file(path)
+  if not file then
+    local status = missing[code] and 404 or 500
+    self:_send(status, nil, status == 404 and "Not Found\n" or "Internal Server Error\n")
+    return nil, size, code
+  end
+  local _file <close> = file
+  local headers = self.headers
+  if not headers["content-type"] then
+    headers["Content-Type"] = opts and opts.type or typeof(path)
+  end
+  headers["Content-Length"] = size
+  if size == 0 then return self:finish() end
+  return sendpieces(self, file, size)
+end
+
+--- Sends the client elsewhere.
+-- @tparam string url
+-- @tparam[opt=302] integer status 300 to 303, 307 or 308
+-- @return the response; or nil, message, code where the client is gone
+function methods:redirect(url, status)
+  status = status or 302
+  if not REDIRECTS[status] then
+    error("bad argument #2 to 'redirect' (status of a redirection expected)", 2)
+  end
+  self.headers["Location"] = url
+  return self:_send(status)
+end
+
+local function checkpart(what, text, pattern)
+  if type(text) ~= "string" or text:find(pattern) then
+    error(("bad %s of a cookie: %s"):format(what, tostring(text)), 3)
+  end
+  return text
+end
+
+--- Adds a Set-Cookie field.
+-- @tparam string name
+-- @tparam string value without spaces, quotes, commas, semicolons, backslashes
+-- @tparam[opt] table opts `path`, `domain`, `max_age` (seconds), `expires` (time
+-- as of `os.time`), `secure`, `http_only`, `same_site` ("strict", "lax", "none"),
+-- `partitioned`
+function methods:set_cookie(name, value, opts)
+  opts = opts or {}
+  checkpart("name", name, "[^%w!#$%%&'*+%-.^_`|~]")
+  if name == "" then error("bad name of a cookie: it is empty", 2) end
+  checkpart("value", value, '[%c%s",;\\\127-\255]')
+  local parts = {name .. "=" .. value}
+  local function add(attribute, text)
+    parts[#parts + 1] = text and attribute .. "=" .. text or attribute
+  end
+  if opts.path then add("Path", checkpart("path", opts.path, "[%c;]")) end
+  if opts.domain then add("Domain", checkpart("domain", opts.domain, "[^%w.:%-]")) end
+  if opts.max_age then add("Max-Age", ("%d"):format(opts.max_age)) end
+  if opts.expires then
+    add("Expires", os.date("!%a, %d %b %Y %H:%M:%S GMT", opts.expires))
+  end
+  if opts.secure then add("Secure") end
+  if opts.http_only then add("HttpOnly") end
+  if opts.same_site then
+    local word = SAME_SITE[tostring(opts.same_site):lower()]
+    if not word then error("bad same_site of a cookie: " .. tostring(opts.same_site), 2) end
+    add("SameSite", word)
+  end
+  if opts.partitioned then add("Partitioned") end
+  self.headers:add("Set-Cookie", table.concat(parts, "; "))
+end
+
+--- What the core calls for a body that comes in parts.
+return function(res, body, status, headers)
+  if not res.started then begin(res, status, headers) end
+  writeall(res, body)
+end

@@ -1,0 +1,153 @@
+-- gevent.http.server: the class Server (see gevent.http). What is done for
+-- each request is in the core; here is what a connection and a server need.
+local core = require "gevent._core"
+local base = require "gevent.server"
+require "gevent.http.request"
+local writeparts = require "gevent.http.response"
+
+local StreamServer = base.StreamServer
+local STOP_TIMEOUT = 1 -- seconds, as StreamServer's
+
+local DEFAULTS = {
+  max_request_line = 8192,       -- bytes: 414
+  max_header_bytes = 32768,      -- with the request line: 431
+  max_headers = 100,             -- fields: 431
+  max_body_bytes = 1048576,      -- 413; false: no limit
+  header_timeout = 30,           -- seconds for a head, from its first byte: 408
+  body_timeout = 60,             -- of waiting, and one more for each KiB: 408
+  keepalive_timeout = 75,        -- between requests
+  write_timeout = 60,            -- for the client to take something
+}
+
+--- A server for HTTP/1.1; a StreamServer.
+-- @type Server
+local Server = base.subclass("http.Server", StreamServer)
+
+-- Logs ----------------------------------------------------------------------------
+
+local function writeto(log, text)
+  if type(log) == "function" then
+    log(text)
+  else
+    log:write(text, "\n")
+  end
+end
+
+local function quoted(text)
+  return (text or "-"):gsub('[%c"\\\127-\255]', function(c)
+    return ("\\x%02x"):format(c:byte())
+  end)
+end
+
+-- One line in the "combined" format of other servers.
+local function logline(req, status, bytes)
+  local headers = req.headers
+  return ('%s - - [%s] "%s %s HTTP/%s" %d %d "%s" "%s"'):format(
+    req.remote_host or "-", os.date("%d/%b/%Y:%H:%M:%S %z"), quoted(req.method),
+    quoted(req.target), req.version, status, bytes, quoted(headers["referer"]),
+    quoted(headers["user-agent"]))
+end
+
+-- A log that fails must not end the connection.
+local function logged(self, ...)
+  local ok, err = core.pcall(writeto, self.log, logline(...))
+  if not ok then core.report(tostring(self) .. ": log", err) end
+end
+
+local function complain_of(self, context, err, traceback)
+  local log = self.error_log
+  if log == false then return end
+  if log == nil then return core.report(context, err, traceback) end
+  local text = ("%s: %s"):format(context, tostring(err))
+  if traceback then text = text .. "\n" .. traceback end
+  local ok, why = core.pcall(writeto, log, text)
+  if not ok then core.report(tostring(self) .. ": error_log", why) end
+end
+
+-- Connections ------------------------------------------------------------------------
+
+-- What failed for the client's sake is answered, but no error of the handler's:
+-- it only handed on what a read or write of it returned.
+local function failed(self, conn, err, traceback)
+  local status, message = conn:failure()
+  if message == nil or message ~= err then
+    complain_of(self, tostring(self), err, traceback)
+  end
+  return conn:serve(self.handle, status or 500)
+end
+
+-- Serves the requests of a connection, in its own greenlet.
+function Server:_serve(sock, host, port)
+  local conn <close> = core.http_conn(sock, self._settings, host, port, self.scheme)
+  local handle = self.handle
+  self._connections[conn] = sock
+  local what, a, b, c = conn:serve(handle)
+  while what do
+    if what == "log" then
+      logged(self, a, b, c)
+      what, a, b, c = conn:serve(handle)
+    else
+      what, a, b, c = failed(self, conn, a, b)
+    end
+  end
+end
+
+--- Stops accepting, closes idle connections, waits until the requests under way
+-- are answered, then kills those that are not.
+-- @tparam[opt=1] number timeout seconds to wait
+function Server:stop(timeout)
+  if self.closed then return end
+  timeout = timeout or STOP_TIMEOUT
+  if type(timeout) ~= "number" or not (timeout >= 0) then
+    error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
+  end
+  self.stopping = true
+  self._settings:stop()
+  for conn, sock in pairs(self._connections) do
+    if conn:idle() then sock:close() end
+  end
+  return StreamServer.stop(self, timeout)
+end
+
+Server.close = Server.stop
+
+-- Making --------------------------------------------------------------------------------
+
+local function settings(opts)
+  local all = {max_requests = opts.max_requests, log = opts.log and true}
+  for name, default in pairs(DEFAULTS) do
+    if opts[name] == nil then all[name] = default else all[name] = opts[name] end
+  end
+  return core.http_settings(all, writeparts)
+end
+
+local function checklog(opts, name)
+  local log = opts[name]
+  if log and type(log) ~= "function" and type(log) ~= "table"
+    and type(log) ~= "userdata" then
+    error(("bad option '%s' (function, stream or false expected, got %s)"):format(
+      name, type(log)), 4)
+  end
+end
+
+--- Makes a server.
+-- @param listener as StreamServer's: "host:port", ":port", a port,
+-- "unix:/path", a listening socket
+-- @tparam function handle `handle(req, res)`
+-- @tparam[opt] table opts StreamServer's, and max_request_line,
+-- max_header_bytes, max_headers, max_body_bytes, header_timeout, body_timeout,
+-- keepalive_timeout, write_timeout, max_requests, log, error_log
+function Server.new(class, listener, handle, opts)
+  opts = opts or {}
+  checklog(opts, "log")
+  checklog(opts, "error_log")
+  local self = StreamServer.new(class, listener, handle, opts)
+  self._settings = settings(opts)
+  self._connections = setmetatable({}, {__mode = "k"})
+  self.scheme = "http"
+  self.log = opts.log or nil
+  self.stopping = false
+  return self
+end
+
+return {Server = Server}
