@@ -70,8 +70,8 @@ static int make_handle(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
   return 0;
 }
 
-static void refuse_second(lua_State *L, struct gev_hub *h, struct gev_fd *f,
-                          enum gev_dir dir, const struct gev_waitop *op) {
+void gev_fd_refuse(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                   enum gev_dir dir, const struct gev_waitop *op) {
   gev_push_greenlet(L, h, f->user[dir]);
   const char *first = luaL_tolstring(L, -1, NULL);
   gev_push_greenlet(L, h, h->current);
@@ -81,12 +81,6 @@ static void refuse_second(lua_State *L, struct gev_hub *h, struct gev_fd *f,
                "%s may not", op->name, f->fd,
                dir == GEV_READ ? "reading" : "writing", first, second);
   lua_error(L);
-}
-
-void gev_fd_claim(lua_State *L, struct gev_hub *h, struct gev_fd *f,
-                  enum gev_dir dir, const struct gev_waitop *op) {
-  if (f->user[dir] && f->user[dir] != h->current)
-    refuse_second(L, h, f, dir, op);
 }
 
 int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,

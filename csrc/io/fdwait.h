@@ -24,10 +24,16 @@ struct gev_fd {
 };
 
 void gev_fd_init(struct gev_fd *f, int fd);
+void gev_fd_refuse(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                   enum gev_dir dir, const struct gev_waitop *op);
 /* Raises ConcurrentObjectUseError if another greenlet is in an operation of
  * that direction. `op` names ours. */
-void gev_fd_claim(lua_State *L, struct gev_hub *h, struct gev_fd *f,
-                  enum gev_dir dir, const struct gev_waitop *op);
+static inline void gev_fd_claim(lua_State *L, struct gev_hub *h,
+                                struct gev_fd *f, enum gev_dir dir,
+                                const struct gev_waitop *op) {
+  if (f->user[dir] && f->user[dir] != h->current)
+    gev_fd_refuse(L, h, f, dir, op);
+}
 /* Parks until the descriptor is ready; as gev_park. The first thing that k
  * does is gev_fd_resume. Raises, or returns nil, message, code, where the
  * descriptor cannot be polled. */

@@ -13,9 +13,10 @@
 
 enum { SCRATCH = 65536 };
 
-void gev_stream_init(struct gev_stream *s, const struct gev_transport *ops,
-                     int fd) {
+void gev_stream_init(struct gev_stream *s, struct gev_hub *h,
+                     const struct gev_transport *ops, int fd) {
   memset(s, 0, sizeof *s);
+  s->hub = h;
   s->ops = ops;
   s->timeout = -1;
   gev_fd_init(&s->fd, fd);
@@ -174,12 +175,8 @@ static int give(lua_State *L, struct gev_hub *h) {
   return gev_park_ready(L, h, g, &recv_op, 0, pass_k);
 }
 
-static int recv_k(lua_State *L, int status, lua_KContext ctx);
-
-static size_t recv_size(lua_State *L) {
-  lua_Integer n = lua_tointeger(L, 2);
-  return n < SCRATCH ? (size_t)n : SCRATCH;
-}
+static int recv_rk(lua_State *L, int status, lua_KContext ctx);
+static int recv_wk(lua_State *L, int status, lua_KContext ctx);
 
 static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
   if (n > gev_stream_buffered(s)) n = gev_stream_buffered(s);
@@ -188,12 +185,13 @@ static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
   return 1;
 }
 
-static int recv_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+static int recv_now(lua_State *L, struct gev_stream *s, lua_Integer n,
                     bool once, int64_t deadline) {
+  struct gev_hub *h = s->hub;
   char *buf = scratch(h);
   if (!buf) return gev_fail(L, ENOMEM);
   if (once) s->fd.drained = false;
-  ssize_t got = read_once(s, buf, recv_size(L));
+  ssize_t got = read_once(s, buf, n < SCRATCH ? (size_t)n : SCRATCH);
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
     return give(L, h);
@@ -202,35 +200,42 @@ static int recv_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     return gev_stream_fail(L, s, got);
   if (once) return gev_failtimeout(L);
   return gev_stream_wait(L, h, s, (int)got, &recv_op, deadline,
-                         (lua_KContext)got, recv_k);
+                         (lua_KContext)s,
+                         got == GEV_WANT_READ ? recv_rk : recv_wk);
 }
 
-static int recv_k(lua_State *L, int status, lua_KContext want) {
-  (void)status;
-  struct gev_hub *h = gev_hub(L);
-  struct gev_stream *s = gev_checkstream(L, 1);
-  int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_stream_resume(L, h, s, (int)want);
+static int recv_resumed(lua_State *L, lua_KContext ctx, int want) {
+  struct gev_stream *s = (struct gev_stream *)ctx; /* it is at index 1 */
+  int64_t deadline = gev_fd_deadline(s->hub);
+  enum gev_verdict v = gev_stream_resume(L, s->hub, s, want);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
-  return recv_now(L, h, s, false, deadline);
+  return recv_now(L, s, lua_tointeger(L, 2), false, deadline);
+}
+
+static int recv_rk(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return recv_resumed(L, ctx, GEV_WANT_READ);
+}
+static int recv_wk(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return recv_resumed(L, ctx, GEV_WANT_WRITE);
 }
 
 /* s:recv(n [, timeout]) -> data | "" at the end | nil, message, code */
 static int m_recv(lua_State *L) {
-  struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   lua_Integer n = luaL_checkinteger(L, 2);
   bool once;
   int64_t deadline = gev_stream_deadline(L, s, 3, &once);
   luaL_argcheck(L, n >= 0, 2, "a number of bytes must not be negative");
-  gev_fd_claim(L, h, &s->fd, GEV_READ, &recv_op);
+  gev_fd_claim(L, s->hub, &s->fd, GEV_READ, &recv_op);
   if (s->fd.fd < 0) return gev_fail(L, EBADF);
   if (n == 0) {
     lua_pushliteral(L, "");
     return 1;
   }
   if (gev_stream_buffered(s)) return recv_buffered(L, s, (size_t)n);
-  return recv_now(L, h, s, once, deadline);
+  return recv_now(L, s, n, once, deadline);
 }
 
 /* --- the rest ------------------------------------------------------------ */

@@ -18,6 +18,7 @@ struct gev_bytes {
 
 struct gev_stream {
   const struct gev_transport *ops;
+  struct gev_hub *hub;  /* cheaper to get at than a function's upvalue */
   struct gev_fd fd;
   double timeout;       /* of each call, seconds; -1: none */
   struct gev_bytes in, out;
@@ -30,8 +31,8 @@ struct gev_stream_object {
   struct gev_stream s;
 };
 
-void gev_stream_init(struct gev_stream *s, const struct gev_transport *ops,
-                     int fd);
+void gev_stream_init(struct gev_stream *s, struct gev_hub *h,
+                     const struct gev_transport *ops, int fd);
 /* Frees the buffers and closes the transport. Idempotent. */
 void gev_stream_close(struct gev_hub *h, struct gev_stream *s);
 /* The stream at 1 has lost its descriptor: frees the buffers, and gives it

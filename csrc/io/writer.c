@@ -187,10 +187,19 @@ static int yield_turn(lua_State *L, struct gev_hub *h, const struct writer *w,
 /* s:sendall(data [, timeout]) -> true | nil, message, code, bytes sent */
 static int m_sendall(lua_State *L) {
   bool once;
-  luaL_checkstring(L, 2);
   struct gev_stream *s = gev_checkstream(L, 1);
+  struct iovec iov;
+  iov.iov_base = (void *)(uintptr_t)luaL_checklstring(L, 2, &iov.iov_len);
   int64_t deadline = gev_stream_deadline(L, s, 3, &once);
-  return start(L, &sendall_writer, once, deadline);
+  gev_fd_claim(L, s->hub, &s->fd, GEV_WRITE, &sendall_writer.op);
+  if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), 0);
+  ssize_t put = iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
+  if (put == (ssize_t)iov.iov_len && !gev_must_yield(L, s->hub))
+    return done_true(L, s, 0); /* as nearly always */
+  if (put < 0 && put != GEV_WANT_READ && put != GEV_WANT_WRITE)
+    return failed(L, gev_stream_fail(L, s, put), 0);
+  return run(L, s->hub, s, &sendall_writer, put > 0 ? (size_t)put : 0, once,
+             deadline);
 }
 
 /* Pushes part i of the list at 2. */

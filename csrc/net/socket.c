@@ -82,7 +82,7 @@ struct gev_socket *gev_socket_new(lua_State *L) {
   struct gev_socket *sock = lua_newuserdatauv(L, sizeof *sock, 0);
   memset(sock, 0, sizeof *sock);
   sock->cls = &gev_socket_class;
-  gev_stream_init(&sock->s, &socket_transport, -1);
+  gev_stream_init(&sock->s, gev_hub(L), &socket_transport, -1);
   push_class(L, 0, 0);
   lua_setmetatable(L, -2);
   return sock;
