@@ -106,8 +106,10 @@ describe("Ctrl-C", function()
   it("is the interpreter's again while main computes", function()
     local code, out, err = run([[
       gevent.sleep(0.001)
-      say "computing"
-      local ok, err = pcall(function() while true do end end)
+      local ok, err = pcall(function()
+        say "computing"
+        while true do end
+      end)
       say(ok, err)
     ]], {signals = {{after = "computing", name = "INT"}}})
     assert.equal(0, code, err)

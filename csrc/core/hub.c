@@ -15,8 +15,6 @@
 #include "core/sleep.h"
 #include "core/timeout.h"
 
-enum { CLOCK_CHECK_EVERY = 50 };
-
 void gev_panic(const char *what, const char *one, const char *two) {
   fprintf(stderr, "gevent: internal error: %s (%s; %s)\n", what, one, two);
   abort();
@@ -124,8 +122,7 @@ static void poll_loop(struct gev_hub *h, bool block) {
   fire_timers(h);
 }
 
-bool gev_slice_is_over(struct gev_hub *h) {
-  if (++h->run_since_check < CLOCK_CHECK_EVERY) return false;
+bool gev_slice_check_clock(struct gev_hub *h) {
   h->run_since_check = 0;
   int64_t now = gev_now();
   if (h->slice_start == 0) h->slice_start = now;

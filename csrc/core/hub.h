@@ -19,7 +19,8 @@ struct gev_hub;
 struct gev_greenlet;
 struct gev_task;
 
-enum { GEV_POOL = 128 }; /* coroutines kept for new greenlets: about 1 KB each */
+enum { GEV_CLOCK_EVERY = 50 }; /* tasks between two looks at the clock */
+enum { GEV_POOL = 128 }; /* coroutines kept for new greenlets, 1 KB each */
 
 /* What the hub runs in its ready queue: a greenlet to resume, links to fire,
  * a watcher's callback. `run` may call Lua on h->L and may not block. */
@@ -123,7 +124,10 @@ void gev_hub_turn(struct gev_hub *h, bool block);
 /* Has the switch interval passed since the last poll? Looks at the clock once
  * in 50 calls; the hub counts its tasks with it, and io/ the operations that
  * did not have to wait. */
-bool gev_slice_is_over(struct gev_hub *h);
+bool gev_slice_check_clock(struct gev_hub *h);
+static inline bool gev_slice_is_over(struct gev_hub *h) {
+  return ++h->run_since_check >= GEV_CLOCK_EVERY && gev_slice_check_clock(h);
+}
 /* Will anything that is under way ever wake somebody? */
 bool gev_hub_alive(const struct gev_hub *h);
 

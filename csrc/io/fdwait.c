@@ -2,6 +2,7 @@
 #include "io/fdwait.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -60,6 +61,7 @@ static int make_handle(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
   uv_loop_t *loop = gev_loop(L, h);
   f->poll = malloc(sizeof *f->poll);
   if (!f->poll) return UV_ENOMEM;
+  f->events = 0; /* those of a handle that went with its loop */
   int err = uv_poll_init(loop, f->poll, f->fd);
   if (err) {
     free(f->poll);
@@ -117,11 +119,6 @@ void gev_fd_describe(lua_State *L, void *on) {
   lua_pushfstring(L, "fd %d", ((struct gev_fd *)on)->fd);
 }
 
-bool gev_must_yield(lua_State *L, struct gev_hub *h) {
-  return gev_slice_is_over(h) && L == h->running &&
-         (L == h->L || lua_isyieldable(L)) && !gev_has_pending(h->current);
-}
-
 /* --- closing ------------------------------------------------------------- */
 
 int gev_fd_release(struct gev_hub *h, struct gev_fd *f) {
@@ -159,25 +156,28 @@ static const struct gev_waitop wait_ops[] = {
 
 static int waiter_gc(lua_State *L) {
   struct waiter *w = gev_check(L, 1, &waiter_class);
-  gev_fd_release(gev_hub(L), &w->f);
+  gev_fd_close(gev_hub(L), &w->f);
   return 0;
 }
 
 static int finish(lua_State *L, struct waiter *w, bool ready) {
-  gev_fd_release(gev_hub(L), &w->f);
+  gev_fd_close(gev_hub(L), &w->f);
   lua_pushboolean(L, ready);
   return 1;
 }
 
 static int wait_k(lua_State *L, int status, lua_KContext dir) {
   (void)status;
+  struct gev_hub *h = gev_hub(L);
   struct waiter *w = lua_touserdata(L, 3);
-  enum gev_verdict v =
-      gev_fd_resume(L, gev_hub(L), &w->f, (enum gev_dir)dir);
+  if (h->current->verdict == GEV_RAISED) gev_fd_close(h, &w->f);
+  enum gev_verdict v = gev_fd_resume(L, h, &w->f, (enum gev_dir)dir);
   return finish(L, w, v == GEV_WOKEN);
 }
 
-/* The descriptor is not ours: its handle lives for this wait only. */
+/* The descriptor is not ours: the wait is for a copy of it, which lives no
+ * longer. The loop takes one handle for a number, and that of the original
+ * may belong to a socket, or to another wait. */
 static int wait_for(lua_State *L, enum gev_dir dir) {
   struct gev_hub *h = gev_hub(L);
   int fd = (int)luaL_checkinteger(L, 1);
@@ -185,9 +185,11 @@ static int wait_for(lua_State *L, enum gev_dir dir) {
   lua_settop(L, 2);
   struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   w->cls = &waiter_class;
-  gev_fd_init(&w->f, fd);
+  gev_fd_init(&w->f, -1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 3);
+  w->f.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (w->f.fd < 0) return gev_fail(L, errno);
   return gev_fd_wait(L, h, &w->f, dir, &wait_ops[dir],
                      gev_deadline(timeout), dir, wait_k);
 }

@@ -64,7 +64,10 @@ void gev_fd_describe(lua_State *L, void *on);
 /* After an operation that did not have to wait: has its greenlet run for so
  * long that others must have their turn? Not where an interrupt is due: what
  * the operation has done must not be lost to it. */
-bool gev_must_yield(lua_State *L, struct gev_hub *h);
+static inline bool gev_must_yield(lua_State *L, struct gev_hub *h) {
+  return gev_slice_is_over(h) && L == h->running &&
+         (L == h->L || lua_isyieldable(L)) && !gev_has_pending(h->current);
+}
 
 void gev_open_fdwait(lua_State *L, int hub);
 

@@ -22,6 +22,16 @@ struct reader {
 
 /* --- the loop that all of them run --------------------------------------- */
 
+/* Input kept coming for a whole slice: the others' turn. The stream stays
+ * ours meanwhile. */
+static int yield_turn(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                      const struct reader *r, int64_t deadline) {
+  struct gev_greenlet *g = gev_park_begin(L, h, &r->op);
+  s->fd.user[GEV_READ] = g;
+  g->timer.node.key = deadline; /* where gev_fd_deadline finds it */
+  return gev_park_ready(L, h, g, &r->op, (lua_KContext)r, r->k[0]);
+}
+
 static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                const struct reader *r, bool once, int64_t deadline) {
   int top = lua_gettop(L);
@@ -32,8 +42,10 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     lua_settop(L, top);
     if (once) s->fd.drained = false;
     ssize_t got = gev_stream_fill(h, s);
-    if (got > 0) continue;
-    if (got == 0) {
+    if (got > 0) {
+      if (!once && gev_must_yield(L, h))
+        return yield_turn(L, h, s, r, deadline);
+    } else if (got == 0) {
       eof = true;
     } else if (got != GEV_WANT_READ && got != GEV_WANT_WRITE) {
       return gev_stream_fail(L, s, got);
@@ -166,17 +178,36 @@ static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
 
 static const struct reader read_reader = READER("read", parse_formats, 0);
 
+/* read(0): "" unless the stream has ended. Unlike io it does not wait to
+ * know. */
+static int read_nothing(lua_State *L) {
+  struct gev_stream *s = gev_checkstream(L, 1);
+  gev_fd_claim(L, gev_hub(L), &s->fd, GEV_READ, &read_reader.op);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  if (!gev_stream_buffered(s)) {
+    s->fd.drained = false; /* try, whatever was there before */
+    ssize_t got = gev_stream_fill(gev_hub(L), s);
+    if (got == 0) return gev_failclosed(L);
+    if (got < 0 && got != GEV_WANT_READ && got != GEV_WANT_WRITE)
+      return gev_stream_fail(L, s, got);
+  }
+  lua_pushliteral(L, "");
+  return 1;
+}
+
 /* s:read(format...) -> values | nil, message, code */
 static int m_read(lua_State *L) {
   int nargs = lua_gettop(L);
   if (nargs < 2) lua_pushliteral(L, "l");
   for (int i = 2; i <= nargs; i++) check_format(L, i);
+  if (nargs == 2 && lua_type(L, 2) == LUA_TNUMBER && lua_tointeger(L, 2) == 0)
+    return read_nothing(L);
   return start(L, &read_reader);
 }
 
 /* --- lines(format...) ---------------------------------------------------- */
 
-/* Upvalues: hub, class, number of formats, stream, formats. */
+/* Upvalues: hub, number of formats, the read method, stream, formats. */
 static int lines_next_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
@@ -187,12 +218,12 @@ static int lines_next_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 static int lines_next(lua_State *L) {
-  int n = (int)lua_tointeger(L, lua_upvalueindex(3));
+  int n = (int)lua_tointeger(L, lua_upvalueindex(2));
   lua_settop(L, 0);
   luaL_checkstack(L, n + 3, "too many formats");
-  lua_pushvalue(L, lua_upvalueindex(4)); /* the read method */
-  lua_pushvalue(L, lua_upvalueindex(5)); /* the stream */
-  for (int i = 0; i < n; i++) lua_pushvalue(L, lua_upvalueindex(6 + i));
+  lua_pushvalue(L, lua_upvalueindex(3));
+  lua_pushvalue(L, lua_upvalueindex(4));
+  for (int i = 0; i < n; i++) lua_pushvalue(L, lua_upvalueindex(5 + i));
   lua_callk(L, n + 1, LUA_MULTRET, 0, lines_next_k);
   return lines_next_k(L, LUA_OK, 0);
 }
@@ -204,13 +235,11 @@ static int m_lines(lua_State *L) {
   luaL_argcheck(L, n <= 200, 202, "too many formats");
   for (int i = 2; i <= n + 1; i++) check_format(L, i);
   lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushinteger(L, n);
   lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_pushcclosure(L, m_read, 2);
-  lua_rotate(L, 1, 4);
-  lua_pushcclosure(L, lines_next, 5 + n);
+  lua_pushcclosure(L, m_read, 1);
+  lua_rotate(L, 1, 3);
+  lua_pushcclosure(L, lines_next, 4 + n);
   return 1;
 }
 

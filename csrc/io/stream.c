@@ -40,17 +40,11 @@ void gev_stream_closed(lua_State *L, struct gev_hub *h,
     lua_setmetatable(L, 1);
 }
 
-struct gev_stream *gev_checkstream(lua_State *L, int idx) {
-  const struct gev_class *cls = lua_touserdata(L, lua_upvalueindex(2));
-  return &((struct gev_stream_object *)gev_check(L, idx, cls))->s;
-}
+const struct gev_class gev_stream_classes[GEV_STREAM_KINDS] = {
+    [GEV_STREAM_SOCKET] = {"socket", NULL, NULL}};
 
-int64_t gev_stream_deadline(lua_State *L, const struct gev_stream *s,
-                            int idx, bool *once) {
-  double timeout = gev_opttimeout(L, idx);
-  if (timeout < 0) timeout = s->timeout;
-  *once = timeout == 0;
-  return *once ? 0 : gev_deadline(timeout);
+void gev_stream_typeerror(lua_State *L, int idx) {
+  luaL_typeerror(L, idx, "socket");
 }
 
 /* --- buffers ------------------------------------------------------------- */
@@ -243,13 +237,16 @@ static int m_recv(lua_State *L) {
 /* s:settimeout(seconds|nil) -> true */
 static int m_settimeout(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
-  s->timeout = gev_opttimeout(L, 2);
+  double timeout = gev_opttimeout(L, 2);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  s->timeout = timeout;
   lua_pushboolean(L, true);
   return 1;
 }
 
 static int m_gettimeout(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
   if (s->timeout < 0)
     lua_pushnil(L);
   else
@@ -258,7 +255,9 @@ static int m_gettimeout(lua_State *L) {
 }
 
 static int m_fileno(lua_State *L) {
-  lua_pushinteger(L, gev_checkstream(L, 1)->fd.fd);
+  int fd = gev_checkstream(L, 1)->fd.fd;
+  if (fd < 0) return gev_fail(L, EBADF);
+  lua_pushinteger(L, fd);
   return 1;
 }
 
@@ -274,12 +273,11 @@ static const luaL_Reg methods[] = {{"recv", m_recv},
                                    {"__gc", m_gc},
                                    {NULL, NULL}};
 
-void gev_stream_methods(lua_State *L, int hub, const struct gev_class *cls) {
+void gev_stream_methods(lua_State *L, int hub) {
   const luaL_Reg *const tables[] = {methods, gev_reader_methods,
                                     gev_writer_methods};
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
     lua_pushvalue(L, hub);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)cls);
-    luaL_setfuncs(L, tables[i], 2);
+    luaL_setfuncs(L, tables[i], 1);
   }
 }

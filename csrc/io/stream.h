@@ -1,11 +1,10 @@
 /* io/stream.h - layer: io. A buffered byte stream over a transport: what
  * sockets, TLS sockets and pipes have in common.
  *
- * A userdata that is a stream begins with { const struct gev_class *cls;
- * struct gev_stream s; }. Input that was read but not asked for stays in
- * `in`, in the order it came; a read that fails leaves there what it had
- * gathered. An idle stream holds no buffer. Output is not buffered unless
- * setvbuf asks for it. */
+ * A userdata that is a stream begins with a gev_stream_object. Input that was
+ * read but not asked for stays in `in`, in the order it came; a read that
+ * fails leaves there what it had gathered. An idle stream holds no buffer.
+ * Output is not buffered unless setvbuf asks for it. */
 #ifndef GEV_IO_STREAM_H
 #define GEV_IO_STREAM_H
 
@@ -39,12 +38,30 @@ void gev_stream_close(struct gev_hub *h, struct gev_stream *s);
  * the class of the closed (__closed of its own). */
 void gev_stream_closed(lua_State *L, struct gev_hub *h,
                        struct gev_stream *s);
-/* The stream at idx, of the class that upvalue 2 of the function names. */
-struct gev_stream *gev_checkstream(lua_State *L, int idx);
+/* What kinds of stream there are: their classes stand side by side, so that
+ * one comparison tells whether a userdata is any of them. */
+enum gev_stream_kind { GEV_STREAM_SOCKET, GEV_STREAM_KINDS };
+extern const struct gev_class gev_stream_classes[GEV_STREAM_KINDS];
+
+void gev_stream_typeerror(lua_State *L, int idx);
+/* The stream at idx; raises for anything else. */
+static inline struct gev_stream *gev_checkstream(lua_State *L, int idx) {
+  struct gev_stream_object *o = lua_touserdata(L, idx);
+  if (!o || lua_rawlen(L, idx) < sizeof *o ||
+      (size_t)(o->cls - gev_stream_classes) >= GEV_STREAM_KINDS)
+    gev_stream_typeerror(L, idx);
+  return &o->s;
+}
 /* Deadline of a call: its own time-out at idx, else the stream's. With
  * *once set to true: try once, do not wait. */
-int64_t gev_stream_deadline(lua_State *L, const struct gev_stream *s,
-                            int idx, bool *once);
+static inline int64_t gev_stream_deadline(lua_State *L,
+                                          const struct gev_stream *s,
+                                          int idx, bool *once) {
+  double timeout = lua_type(L, idx) <= LUA_TNIL ? s->timeout
+                                                : gev_checkseconds(L, idx);
+  *once = timeout == 0;
+  return timeout <= 0 ? GEV_NEVER : gev_deadline(timeout);
+}
 
 /* --- for C readers: HTTP and the like ------------------------------------ */
 
@@ -72,7 +89,7 @@ int gev_stream_fail(lua_State *L, struct gev_stream *s, ssize_t err);
 int gev_stream_verdict(lua_State *L, enum gev_verdict v);
 int gev_failclosed(lua_State *L); /* nil, "closed", "closed" */
 
-/* Adds the methods to the class on the top, whose gev_class is cls. */
-void gev_stream_methods(lua_State *L, int hub, const struct gev_class *cls);
+/* Adds the methods to the class on the top. */
+void gev_stream_methods(lua_State *L, int hub);
 
 #endif

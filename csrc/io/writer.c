@@ -31,8 +31,16 @@ static int failed(lua_State *L, int n, size_t sent) {
   return n + 1;
 }
 
-static int yield_turn(lua_State *L, struct gev_hub *h, const struct writer *w,
-                      size_t sent);
+static int yield_turn(lua_State *L, struct gev_hub *h,
+                      const struct writer *w);
+
+/* What setvbuf has collected. */
+static int pieces_out(struct gev_stream *s, struct iovec *iov) {
+  if (s->out.len == s->out.off) return 0;
+  iov->iov_base = s->out.data + s->out.off;
+  iov->iov_len = s->out.len - s->out.off;
+  return 1;
+}
 
 static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                const struct writer *w, size_t sent, bool once,
@@ -40,10 +48,14 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
   struct iovec iov[BATCH];
   for (;;) {
     if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), sent);
-    int n = w->pieces(L, s, sent, iov);
+    int n = pieces_out(s, iov); /* what was written before goes first */
+    bool before = n > 0;
+    if (!before) n = w->pieces(L, s, sent, iov);
     if (n == 0) break;
     ssize_t put = s->ops->write(s, iov, n);
-    if (put >= 0) {
+    if (put >= 0 && before) {
+      gev_bytes_drop(&s->out, (size_t)put);
+    } else if (put >= 0) {
       sent += (size_t)put;
     } else if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) {
       return failed(L, gev_stream_fail(L, s, put), sent);
@@ -54,7 +66,7 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                              (lua_KContext)sent, w->k[put == GEV_WANT_READ]);
     }
   }
-  if (gev_must_yield(L, h)) return yield_turn(L, h, w, sent);
+  if (gev_must_yield(L, h)) return yield_turn(L, h, w);
   return w->done(L, s, sent);
 }
 
@@ -137,16 +149,6 @@ static int pieces_all(lua_State *L, struct gev_stream *s, size_t sent,
   return pieces_of_args(L, sent, iov, lua_gettop(L));
 }
 
-static int pieces_out(lua_State *L, struct gev_stream *s, size_t sent,
-                      struct iovec *iov) {
-  (void)L;
-  (void)sent; /* what is out is taken from the buffer: see done and below */
-  if (s->out.len == s->out.off) return 0;
-  iov[0].iov_base = s->out.data + s->out.off;
-  iov[0].iov_len = s->out.len - s->out.off;
-  return 1;
-}
-
 /* --- results ------------------------------------------------------------- */
 
 static int done_true(lua_State *L, struct gev_stream *s, size_t sent) {
@@ -177,9 +179,8 @@ static int yield_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* All is out, but the greenlet has had its slice. */
-static int yield_turn(lua_State *L, struct gev_hub *h, const struct writer *w,
-                      size_t sent) {
-  (void)sent;
+static int yield_turn(lua_State *L, struct gev_hub *h,
+                      const struct writer *w) {
   struct gev_greenlet *g = gev_park_begin(L, h, &w->op);
   return gev_park_ready(L, h, g, &w->op, (lua_KContext)w, yield_k);
 }
@@ -265,6 +266,8 @@ static int flush_resumed(lua_State *L, lua_KContext after, int want) {
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   int64_t deadline = gev_fd_deadline(h);
+  if (after == THEN_CLOSE && h->current->verdict == GEV_RAISED)
+    gev_stream_closed(L, h, s); /* a kill: close all the same */
   enum gev_verdict v = gev_stream_resume(L, h, s, want);
   if (v == GEV_WOKEN) return flush_run(L, h, s, false, deadline, after);
   if (after == THEN_CLOSE) return finish_close(L, h, s);
@@ -283,7 +286,7 @@ static int flush_rk(lua_State *L, int status, lua_KContext after) {
 static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                      bool once, int64_t deadline, lua_KContext after) {
   struct iovec iov;
-  while (s->fd.fd >= 0 && pieces_out(L, s, 0, &iov)) {
+  while (s->fd.fd >= 0 && pieces_out(s, &iov)) {
     ssize_t put = s->ops->write(s, &iov, 1);
     if (put >= 0) {
       gev_bytes_drop(&s->out, (size_t)put);
@@ -350,6 +353,7 @@ static int m_setvbuf(lua_State *L) {
   int mode = luaL_checkoption(L, 2, NULL, modes);
   lua_Integer size = luaL_optinteger(L, 3, VBUF_DEFAULT);
   luaL_argcheck(L, size > 0, 3, "a size must be positive");
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
   s->vbuf = mode == 0 ? 0 : (size_t)size;
   s->vbuf_line = mode == 2;
   lua_pushboolean(L, true);
@@ -363,15 +367,34 @@ static const struct gev_waitop send_op = {"send", true, gev_fd_cancel,
 
 static int send_k(lua_State *L, int status, lua_KContext want);
 
+static int sent_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  (void)ctx;
+  gev_unpark(L, gev_hub(L));
+  return 1;
+}
+
+/* One write of the data; what setvbuf has collected goes before. */
+static ssize_t send_once(lua_State *L, struct gev_stream *s) {
+  struct iovec iov;
+  while (pieces_out(s, &iov)) {
+    ssize_t put = s->ops->write(s, &iov, 1);
+    if (put < 0) return put;
+    gev_bytes_drop(&s->out, (size_t)put);
+  }
+  iov.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &iov.iov_len);
+  return iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
+}
+
 static int send_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                     bool once, int64_t deadline) {
-  struct iovec iov;
   if (s->fd.fd < 0) return gev_fail(L, EBADF);
-  iov.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &iov.iov_len);
-  ssize_t put = iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
+  ssize_t put = send_once(L, s);
   if (put >= 0) {
     lua_pushinteger(L, put);
-    return 1;
+    if (!gev_must_yield(L, h)) return 1;
+    struct gev_greenlet *g = gev_park_begin(L, h, &send_op);
+    return gev_park_ready(L, h, g, &send_op, 0, sent_k);
   }
   if (put != GEV_WANT_READ && put != GEV_WANT_WRITE)
     return gev_stream_fail(L, s, put);
@@ -424,7 +447,8 @@ static int m_close(lua_State *L) {
   lua_settop(L, 1);
   if (!s->out.data || s->fd.fd < 0) return finish_close(L, h, s);
   bool once = s->timeout == 0 || s->fd.user[GEV_WRITE] || !h->current ||
-              (L != h->L && !lua_isyieldable(L)) || L != h->running;
+              (L != h->L && !lua_isyieldable(L)) || L != h->running ||
+              gev_has_pending(h->current) || h->closing;
   return flush_run(L, h, s, once, gev_deadline(s->timeout), THEN_CLOSE);
 }
 

@@ -97,7 +97,8 @@ static int m_connect(lua_State *L) {
     lua_pushboolean(L, true);
     return 1;
   }
-  if (errno != EINPROGRESS && errno != EINTR) return gev_fail(L, errno);
+  if (errno != EINPROGRESS && errno != EALREADY && errno != EINTR)
+    return gev_fail(L, errno);
   if (once) return gev_failtimeout(L);
   return gev_fd_wait(L, h, &sock->s.fd, GEV_WRITE, &connect_op, deadline, 0,
                      connect_k);

@@ -146,19 +146,40 @@ static int info_k(lua_State *L, int status, lua_KContext ctx) {
   return status == LUA_OK ? 1 : lua_error(L);
 }
 
-/* Index 3: {family=, type=, flags={"passive", ...} or a list in one string} */
+/* Field `name` of the options, a string; NULL: there is none. */
+static const char *hint(lua_State *L, const char *name) {
+  int type = lua_getfield(L, 3, name);
+  if (type != LUA_TNIL && type != LUA_TSTRING)
+    luaL_argerror(L, 3, lua_pushfstring(L, "field '%s' must be a string",
+                                        name));
+  return lua_tostring(L, -1);
+}
+
+static void bad_hint(lua_State *L, const char *name, const char *value) {
+  luaL_argerror(L, 3, lua_pushfstring(L, "invalid %s '%s'", name, value));
+}
+
+static void read_kind(lua_State *L, struct addrinfo *hints) {
+  const char *family = hint(L, "family"), *type = hint(L, "type");
+  if (family && !strcmp(family, "inet"))
+    hints->ai_family = AF_INET;
+  else if (family && !strcmp(family, "inet6"))
+    hints->ai_family = AF_INET6;
+  else if (family)
+    bad_hint(L, "family", family);
+  if (type && !strcmp(type, "dgram"))
+    hints->ai_socktype = SOCK_DGRAM;
+  else if (type && strcmp(type, "stream"))
+    bad_hint(L, "type", type);
+}
+
+/* Index 3: {family=, type=, flags="passive,canonname,..."} */
 static void read_hints(lua_State *L, struct addrinfo *hints) {
   hints->ai_socktype = SOCK_STREAM;
   if (lua_isnoneornil(L, 3)) return;
   luaL_checktype(L, 3, LUA_TTABLE);
-  lua_getfield(L, 3, "family");
-  if (!lua_isnil(L, -1))
-    hints->ai_family = gev_family(L, lua_gettop(L), AF_UNSPEC);
-  lua_getfield(L, 3, "type");
-  const char *type = lua_tostring(L, -1);
-  if (type && !strcmp(type, "dgram")) hints->ai_socktype = SOCK_DGRAM;
-  lua_getfield(L, 3, "flags");
-  const char *flags = lua_tostring(L, -1);
+  read_kind(L, hints);
+  const char *flags = hint(L, "flags");
   if (!flags) return;
   if (strstr(flags, "passive")) hints->ai_flags |= AI_PASSIVE;
   if (strstr(flags, "canonname")) hints->ai_flags |= AI_CANONNAME;

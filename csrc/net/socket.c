@@ -15,7 +15,6 @@
 #include "net/connect.h"
 #include "net/sockopt.h"
 
-const struct gev_class gev_socket_class = {"socket", NULL, NULL};
 static const char classes_key = 0;
 
 #ifndef MSG_NOSIGNAL /* macOS: SO_NOSIGPIPE is set instead */
@@ -268,7 +267,7 @@ static void make_class(lua_State *L, int hub, const char *family,
                        const char *type, bool closed) {
   lua_pushvalue(L, hub);
   gev_newclass(L, "socket", methods, 1);
-  gev_stream_methods(L, hub, &gev_socket_class);
+  gev_stream_methods(L, hub);
   lua_pushvalue(L, hub);
   luaL_setfuncs(L, gev_connect_methods, 1);
   lua_pushstring(L, family);

@@ -8,7 +8,7 @@
 
 #include "io/stream.h"
 
-extern const struct gev_class gev_socket_class;
+#define gev_socket_class gev_stream_classes[GEV_STREAM_SOCKET]
 
 struct gev_socket {
   const struct gev_class *cls;

@@ -67,8 +67,10 @@ static void read_limits(lua_State *L, struct gev_h1_limits *limits) {
                                          GEV_H1_MAX_HEAD, MOST);
   limits->max_fields = (uint32_t)get_count(L, 1, "max_headers",
                                            GEV_H1_MAX_FIELDS, 1 << 20);
-  limits->max_field = limits->max_head;
-  limits->max_trailers = limits->max_head;
+  if (limits->max_head > GEV_H1_MAX_HEAD) { /* who asks for more gets it */
+    limits->max_field = limits->max_head;
+    limits->max_trailers = limits->max_head;
+  }
   limits->max_body = get_count(L, 1, "max_body_bytes", GEV_H1_NO_LIMIT,
                                GEV_H1_NO_LIMIT - 1);
 }

@@ -67,34 +67,42 @@ function StreamServer:stop_accepting()
   if acceptor then acceptor:kill(nil, false) end
 end
 
+-- The handlers, without one that stops its own server: it goes on.
 local function handlers(self)
-  local list = {}
-  for greenlet in pairs(self._active) do list[#list + 1] = greenlet end
+  local current, list = core.getcurrent(), {}
+  for greenlet in pairs(self._active) do
+    if greenlet ~= current then list[#list + 1] = greenlet end
+  end
   return list
 end
 
 -- Waits for the handlers; false at the deadline.
 local function drain(self, deadline)
-  local current = core.getcurrent()
-  local mine = self._active[current]
-  self._active[current] = nil -- a handler that stops its server goes on
   local running = handlers(self)
   local waiter <close> = core.multiwait(running)
-  local over = true
   for _ = 1, #running do
     if not waiter:take(math.max(0, deadline - core.monotonic())) then
-      over = false
-      break
+      return false
     end
   end
-  self._active[current] = mine
-  return over
+  return true
+end
+
+-- A handler is over: makes room for another, closes its connection.
+local function release(self, greenlet)
+  local sock = self._active[greenlet]
+  if not sock then return end
+  self._active[greenlet] = nil
+  self._count = self._count - 1
+  local room = self._room
+  if room then room:start() end
+  sock:close()
 end
 
 local function killhandlers(self)
-  local current = core.getcurrent()
   for _, greenlet in ipairs(handlers(self)) do
-    if greenlet ~= current then core.kill(greenlet) end
+    core.kill(greenlet)
+    if greenlet.dead then release(self, greenlet) end -- it had not begun
   end
 end
 
@@ -133,12 +141,8 @@ end
 
 -- The connection's own greenlet: serves it, closes it, makes room.
 local function run(self, sock, host, port)
-  local _sock <close> = sock
   local _slot <close> = setmetatable({}, {__close = function()
-    self._active[core.getcurrent()] = nil
-    self._count = self._count - 1
-    local room = self._room
-    if room then room:start() end
+    release(self, core.getcurrent())
   end})
   self:_serve(sock, host, port)
 end
@@ -149,11 +153,13 @@ function StreamServer:_serve(sock, host, port)
 end
 
 local function dispatch(self, sock, host, port)
+  local greenlet
   if self.pool then
-    self._active[self.pool:spawn(run, self, sock, host, port)] = true
+    greenlet = self.pool:spawn(run, self, sock, host, port)
   else
-    self._active[core.spawn_raw(run, self, sock, host, port)] = true
+    greenlet = core.spawn_raw(run, self, sock, host, port)
   end
+  self._active[greenlet] = sock
   self._count = self._count + 1
 end
 

@@ -18,8 +18,12 @@ local socket = {
 
 -- names ----------------------------------------------------------------------
 
-local function resolver()
-  return core.hub.resolver or core
+-- The look-up of that name: of the resolver that was chosen, else of the
+-- thread pool.
+local function lookup(name, ...)
+  local resolver = core.hub.resolver
+  if resolver then return resolver[name](resolver, ...) end
+  return core[name](...)
 end
 
 --- Looks up the addresses of a host, and the port of a service.
@@ -31,7 +35,7 @@ end
 -- @treturn[1] {table,...} list of `{family=, type=, host=, port=, canonname=}`
 -- @return[2] nil, message, "EAI_..."
 function socket.getaddrinfo(host, port, opts)
-  return resolver().getaddrinfo(host, port, opts)
+  return lookup("getaddrinfo", host, port, opts)
 end
 
 --- The name and service of a numeric address.
@@ -40,7 +44,7 @@ end
 -- @tparam[opt] string flags any of numerichost, numericserv, dgram, namereqd
 -- @return host, service; or nil, message, "EAI_..."
 function socket.getnameinfo(host, port, flags)
-  return resolver().getnameinfo(host, port, flags)
+  return lookup("getnameinfo", host, port, flags)
 end
 
 --- The first IPv4 address of a host.
@@ -74,7 +78,11 @@ local function byname(connect)
     if self.family == "unix" or isnumeric(host) then
       return connect(self, host, port, timeout)
     end
-    timeout = timeout or self:gettimeout()
+    if timeout == nil then
+      timeout = self:gettimeout()
+    elseif type(timeout) ~= "number" or not (timeout >= 0) then
+      error("bad argument #3 to 'connect' (seconds must be a number >= 0)", 2)
+    end
     local deadline = timeout and core.monotonic() + timeout
     local address, message, code = waiting.with_timeout(timeout, numeric,
       host, port, self.family, self.type)
@@ -95,16 +103,16 @@ local function bindbyname(bind)
   end
 end
 
+-- Not those of closed sockets: they fail without a look-up.
 for _, class in pairs(core.socket_classes) do
-  for _, variant in ipairs {class, class.__closed} do
-    variant.connect = byname(variant.connect)
-    variant.bind = bindbyname(variant.bind)
-  end
+  class.connect = byname(class.connect)
+  class.bind = bindbyname(class.bind)
 end
 
 -- create_connection -------------------------------------------------------------
 
-local function attempt(address, source)
+-- One attempt; `running` is the race it is part of, if any.
+local function attempt(address, source, running)
   local sock, message, code = core.socket(address.family)
   if not sock then return nil, message, code end
   local _guard <close> = setmetatable({}, {__close = function()
@@ -117,6 +125,7 @@ local function attempt(address, source)
   end
   ok, message, code = sock:connect(address.host, address.port)
   if not ok then return nil, message, code end
+  if running and running.over then return nil end -- another has won
   local connected = sock
   sock = nil -- the caller's from now on
   return connected
@@ -138,6 +147,7 @@ local function interlace(list)
 end
 
 local racers = {__close = function(running)
+  running.over = true
   for _, racer in ipairs(running) do
     if racer:ready() then
       if racer.value then racer.value:close() end
@@ -160,7 +170,7 @@ local function race(addresses, source)
   while started < #addresses or #running > 0 do
     if started < #addresses then
       started = started + 1
-      running[#running + 1] = core.spawn(attempt, addresses[started], source)
+      running[#running + 1] = core.spawn(attempt, addresses[started], source, running)
     end
     local waiter <close> = core.multiwait(running)
     local racer = waiter:take(started < #addresses and ATTEMPT_DELAY or nil)

@@ -9,8 +9,8 @@ local StreamServer = base.StreamServer
 local STOP_TIMEOUT = 1 -- seconds, as StreamServer's
 
 local DEFAULTS = {
-  max_request_line = 8192,       -- bytes: 414
-  max_header_bytes = 32768,      -- with the request line: 431
+  max_request_line = 4096,       -- bytes: 414
+  max_header_bytes = 32768,      -- with the request line, 8190 each: 431
   max_headers = 100,             -- fields: 431
   max_body_bytes = 1048576,      -- 413; false: no limit
   header_timeout = 30,           -- seconds for a head, from its first byte: 408
