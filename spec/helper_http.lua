@@ -7,7 +7,8 @@ local socket = require "gevent.socket"
 
 local web = {}
 
-web.CRLF = "\r\n"
+-- The plain one: busted's raises tables.
+web.assert = assert
 
 --- A started server on a free port: `local server <close> = web.serve(...)`.
 function web.serve(handler, opts)

@@ -273,7 +273,7 @@ describe("res:write", function()
         result = table.pack(res:write(("x"):rep(100000)))
         if not result[1] then break end
       end
-      assert(result[1], result[2])
+      web.assert(result[1], result[2])
     end)
     local sock = web.connect(server)
     assert(sock:sendall(web.request("GET", "/")))

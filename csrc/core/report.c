@@ -23,27 +23,57 @@ static void push_where(lua_State *L, lua_State *co) {
   lua_pushliteral(L, "?");
 }
 
-/* Pushes where the function that a coroutine runs was defined, if known:
- * the outermost Lua function, or the one that it will begin with. */
-static bool push_function(lua_State *L, lua_State *co) {
-  lua_Debug ar;
+/* Moves the function that a coroutine runs to L: the outermost Lua function,
+ * or the one that it will begin with. */
+static bool move_function(lua_State *L, lua_State *co) {
+  lua_Debug ar, at;
   int level = 0;
   bool found = false;
-  if (!co) return false;
-  for (lua_Debug at; lua_getstack(co, level, &at); level++) {
+  if (!co || !lua_checkstack(co, 2)) return false;
+  for (; lua_getstack(co, level, &at); level++) {
     lua_getinfo(co, "S", &at);
-    if (*at.what != 'C') {
-      ar = at;
-      found = true;
-    }
-  }
-  if (!found && level == 0 && lua_isfunction(co, 2)) {
-    lua_pushvalue(co, 2); /* not begun: body, function, arguments */
-    lua_getinfo(co, ">S", &ar);
+    if (*at.what == 'C') continue;
+    ar = at;
     found = true;
   }
-  if (!found || ar.linedefined < 0) return false;
-  lua_pushfstring(L, "<%s:%d>", ar.short_src, ar.linedefined);
+  if (found)
+    lua_getinfo(co, "f", &ar);
+  else if (level == 0 && lua_isfunction(co, 2))
+    lua_pushvalue(co, 2); /* not begun: body, function, arguments */
+  else
+    return false;
+  lua_xmove(co, L, 1);
+  return true;
+}
+
+/* Replaces the function on the top by its name as a global, or "function". */
+static void global_name(lua_State *L) {
+  lua_pushglobaltable(L);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (!lua_rawequal(L, -1, -4) || lua_type(L, -2) != LUA_TSTRING) continue;
+    lua_pop(L, 1);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pop(L, 2);
+  lua_pushliteral(L, "function");
+}
+
+/* Pushes "worker <app.lua:12>" for what a coroutine runs, if known. */
+static bool push_function(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  luaL_checkstack(L, 8, NULL);
+  if (!move_function(L, co)) return false;
+  lua_pushvalue(L, -1);
+  lua_getinfo(L, ">S", &ar);
+  global_name(L);
+  if (ar.linedefined >= 0)
+    lua_pushfstring(L, "%s <%s:%d>", lua_tostring(L, -1), ar.short_src,
+                    ar.linedefined);
+  else
+    lua_pushfstring(L, "%s [C]", lua_tostring(L, -1));
+  lua_remove(L, -2);
   return true;
 }
 
@@ -91,10 +121,11 @@ void gev_push_description(lua_State *L, int idx) {
     const char *state = state_name(g);
     if (state) luaL_addstring(&b, ": ");
     if (state) luaL_addstring(&b, state);
-    if (push_function(L, g->co)) {
-      luaL_addstring(&b, state ? " function " : ": function ");
+    luaL_addstring(&b, state ? " " : ": ");
+    if (push_function(L, g->co))
       luaL_addvalue(&b);
-    }
+    else
+      luaL_buffsub(&b, state ? 1 : 2);
   }
   luaL_addchar(&b, '>');
   luaL_pushresult(&b);

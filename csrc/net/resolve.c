@@ -1,8 +1,9 @@
 /* net/resolve.c - layer: net. See resolve.h.
  *
- * A look-up is malloc'ed and belongs to libuv until its callback has come.
- * The greenlet that waits for it may go first (killed, timed out): then the
- * late answer is dropped. */
+ * A look-up is malloc'ed and belongs to libuv until its callback has come,
+ * then to its ticket, a userdata on the stack of the greenlet that asked. The
+ * greenlet may go first (killed, timed out): then the late answer is
+ * dropped. */
 #include "net/resolve.h"
 
 #include <lauxlib.h>
@@ -23,6 +24,7 @@ struct lookup {
   } req;
   struct gev_hub *hub;
   struct gev_greenlet *waiter; /* NULL: nobody wants the answer any more */
+  bool answered;
   int status;
   struct addrinfo *answer;
   char host[NI_MAXHOST], service[NI_MAXSERV];
@@ -47,6 +49,7 @@ static void free_lookup(struct lookup *l) {
 /* The answer is here: for the waiter, or for nobody. */
 static void answered(struct lookup *l, int status) {
   gev_request_done(&l->request);
+  l->answered = true;
   l->status = status;
   if (l->waiter)
     gev_wake(l->hub, l->waiter, l, GEV_WOKEN);
@@ -82,18 +85,52 @@ static void cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
 static const struct gev_waitop info_op = {"getaddrinfo", true, cancel, NULL};
 static const struct gev_waitop name_op = {"getnameinfo", true, cancel, NULL};
 
-static struct lookup *new_lookup(lua_State *L, struct gev_hub *h) {
-  struct lookup *l = calloc(1, sizeof *l);
-  if (!l) luaL_error(L, "not enough memory");
-  l->hub = h;
-  return l;
+struct ticket {
+  const struct gev_class *cls;
+  struct lookup *lookup;
+};
+static const struct gev_class ticket_class = {"look-up", NULL, NULL};
+
+static void drop(struct ticket *t) {
+  struct lookup *l = t->lookup;
+  t->lookup = NULL;
+  if (l && l->answered)
+    free_lookup(l);
+  else if (l)
+    l->waiter = NULL; /* its callback frees it */
 }
 
-static int wait_for(lua_State *L, struct lookup *l, struct gev_greenlet *g,
+static int ticket_gc(lua_State *L) {
+  drop(gev_check(L, 1, &ticket_class));
+  return 0;
+}
+
+/* Pushes the ticket of a new look-up. Its metatable is upvalue 2. */
+static struct ticket *new_ticket(lua_State *L, struct gev_hub *h) {
+  struct ticket *t = lua_newuserdatauv(L, sizeof *t, 0);
+  t->cls = &ticket_class;
+  t->lookup = NULL;
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, -2);
+  t->lookup = calloc(1, sizeof *t->lookup);
+  if (!t->lookup) luaL_error(L, "not enough memory");
+  t->lookup->hub = h;
+  return t;
+}
+
+/* libuv did not take it. */
+static int not_taken(lua_State *L, struct ticket *t, int err) {
+  t->lookup->answered = true;
+  drop(t);
+  return fail(L, err);
+}
+
+static int wait_for(lua_State *L, struct ticket *t, struct gev_greenlet *g,
                     const struct gev_waitop *op, lua_KFunction k) {
+  struct lookup *l = t->lookup;
   l->waiter = g;
   gev_request_add(l->hub, &l->request, (uv_req_t *)&l->req);
-  return gev_park(L, l->hub, g, op, l, GEV_NEVER, (lua_KContext)l, k);
+  return gev_park(L, l->hub, g, op, l, GEV_NEVER, (lua_KContext)t, k);
 }
 
 /* --- getaddrinfo --------------------------------------------------------- */
@@ -120,57 +157,42 @@ static void push_info(lua_State *L, const struct addrinfo *ai) {
   }
 }
 
-static int push_list(lua_State *L) {
-  const struct addrinfo *ai = lua_touserdata(L, 1);
+static void push_list(lua_State *L, const struct addrinfo *ai) {
   lua_newtable(L);
   for (int i = 1; ai; ai = ai->ai_next) {
     if (ai->ai_family != AF_INET && ai->ai_family != AF_INET6) continue;
     push_info(L, ai);
     lua_rawseti(L, -2, i++);
   }
-  return 1;
 }
 
 static int info_k(lua_State *L, int status, lua_KContext ctx) {
-  struct lookup *l = (struct lookup *)ctx;
+  struct ticket *t = (struct ticket *)ctx;
   gev_unpark(L, gev_hub(L));
-  if (l->status) {
-    status = l->status;
-    free_lookup(l);
-    return fail(L, status);
-  }
-  lua_pushcfunction(L, push_list);
-  lua_pushlightuserdata(L, l->answer);
-  status = lua_pcall(L, 1, 1, 0);
-  free_lookup(l);
-  return status == LUA_OK ? 1 : lua_error(L);
+  status = t->lookup->status;
+  if (status == 0) push_list(L, t->lookup->answer);
+  drop(t);
+  return status == 0 ? 1 : fail(L, status);
 }
 
-/* Field `name` of the options, a string; NULL: there is none. */
+/* The string under `name` in the options at 3, or NULL; left on the stack. */
 static const char *hint(lua_State *L, const char *name) {
   int type = lua_getfield(L, 3, name);
-  if (type != LUA_TNIL && type != LUA_TSTRING)
-    luaL_argerror(L, 3, lua_pushfstring(L, "field '%s' must be a string",
-                                        name));
+  if (type != LUA_TNIL && type != LUA_TSTRING) {
+    lua_pushfstring(L, "option '%s' must be a string", name);
+    luaL_argerror(L, 3, lua_tostring(L, -1));
+  }
   return lua_tostring(L, -1);
 }
 
-static void bad_hint(lua_State *L, const char *name, const char *value) {
-  luaL_argerror(L, 3, lua_pushfstring(L, "invalid %s '%s'", name, value));
-}
-
 static void read_kind(lua_State *L, struct addrinfo *hints) {
-  const char *family = hint(L, "family"), *type = hint(L, "type");
-  if (family && !strcmp(family, "inet"))
-    hints->ai_family = AF_INET;
-  else if (family && !strcmp(family, "inet6"))
-    hints->ai_family = AF_INET6;
-  else if (family)
-    bad_hint(L, "family", family);
-  if (type && !strcmp(type, "dgram"))
-    hints->ai_socktype = SOCK_DGRAM;
-  else if (type && strcmp(type, "stream"))
-    bad_hint(L, "type", type);
+  if (hint(L, "family"))
+    hints->ai_family = gev_family(L, lua_gettop(L), AF_UNSPEC);
+  const char *type = hint(L, "type");
+  if (!type || !strcmp(type, "stream")) return;
+  luaL_argcheck(L, !strcmp(type, "dgram"), 3,
+                "option 'type' must be \"stream\" or \"dgram\"");
+  hints->ai_socktype = SOCK_DGRAM;
 }
 
 /* Index 3: {family=, type=, flags="passive,canonname,..."} */
@@ -198,35 +220,25 @@ static int lib_getaddrinfo(lua_State *L) {
   luaL_argcheck(L, host || service, 1, "neither a host nor a service");
   read_hints(L, &hints);
   struct gev_greenlet *g = gev_park_begin(L, h, &info_op);
-  struct lookup *l = new_lookup(L, h);
-  int err = uv_getaddrinfo(gev_loop(L, h), &l->req.info, info_cb, host,
-                           service, &hints);
-  if (err) {
-    free(l);
-    return fail(L, err);
-  }
-  return wait_for(L, l, g, &info_op, info_k);
+  struct ticket *t = new_ticket(L, h);
+  int err = uv_getaddrinfo(gev_loop(L, h), &t->lookup->req.info, info_cb,
+                           host, service, &hints);
+  if (err) return not_taken(L, t, err);
+  return wait_for(L, t, g, &info_op, info_k);
 }
 
 /* --- getnameinfo --------------------------------------------------------- */
 
 static int name_k(lua_State *L, int status, lua_KContext ctx) {
-  struct lookup *l = (struct lookup *)ctx;
+  struct ticket *t = (struct ticket *)ctx;
   gev_unpark(L, gev_hub(L));
-  status = l->status;
+  status = t->lookup->status;
   if (status == 0) {
-    lua_settop(L, 0);
-    luaL_checkstack(L, 4, NULL);
-    char host[NI_MAXHOST], service[NI_MAXSERV];
-    memcpy(host, l->host, sizeof host);
-    memcpy(service, l->service, sizeof service);
-    free_lookup(l);
-    lua_pushstring(L, host);
-    lua_pushstring(L, service);
-    return 2;
+    lua_pushstring(L, t->lookup->host);
+    lua_pushstring(L, t->lookup->service);
   }
-  free_lookup(l);
-  return fail(L, status);
+  drop(t);
+  return status == 0 ? 2 : fail(L, status);
 }
 
 /* getnameinfo(host, port [, "numerichost,numericserv,dgram,namereqd"]) */
@@ -244,14 +256,11 @@ static int lib_getnameinfo(lua_State *L) {
               (strstr(names, "dgram") ? NI_DGRAM : 0) |
               (strstr(names, "namereqd") ? NI_NAMEREQD : 0);
   struct gev_greenlet *g = gev_park_begin(L, h, &name_op);
-  struct lookup *l = new_lookup(L, h);
-  int err = uv_getnameinfo(gev_loop(L, h), &l->req.name, name_cb, &a.u.sa,
-                           flags);
-  if (err) {
-    free(l);
-    return fail(L, err);
-  }
-  return wait_for(L, l, g, &name_op, name_k);
+  struct ticket *t = new_ticket(L, h);
+  int err = uv_getnameinfo(gev_loop(L, h), &t->lookup->req.name, name_cb,
+                           &a.u.sa, flags);
+  if (err) return not_taken(L, t, err);
+  return wait_for(L, t, g, &name_op, name_k);
 }
 
 /* isnumeric(host [, family]) -> "inet" | "inet6" | nil */
@@ -270,7 +279,11 @@ static const luaL_Reg functions[] = {{"getaddrinfo", lib_getaddrinfo},
                                      {"isnumeric", lib_isnumeric},
                                      {NULL, NULL}};
 
+static const luaL_Reg ticket_methods[] = {{"__gc", ticket_gc}, {NULL, NULL}};
+
 void gev_open_resolve(lua_State *L, int hub) {
   lua_pushvalue(L, hub);
-  luaL_setfuncs(L, functions, 1);
+  lua_pushvalue(L, hub);
+  gev_newclass(L, "look-up", ticket_methods, 1);
+  luaL_setfuncs(L, functions, 2);
 }

@@ -3,13 +3,13 @@
 ** See http1.h for the contract. http1_head.c says whether a head is good,
 ** http1_chunk.c reads chunked bodies.
 */
-#include "http1.h"
+#include "proto/http1.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "http1_chars.h"
-#include "http1_int.h"
+#include "proto/http1_chars.h"
+#include "proto/http1_int.h"
 
 /*
 ** First size of the block: with the allocator's own word still one of the

@@ -1,7 +1,7 @@
 /*
 ** Pure protocol layer: the table behind http1_chars.h. Constant data only.
 */
-#include "http1_chars.h"
+#include "proto/http1_chars.h"
 
 /* Shorthands of this table, each the sum of the uses of its bytes. */
 #define HT (GEV_H1_BLANK | GEV_H1_VALUE)

@@ -3,8 +3,8 @@
 ** 7.1). The sizes are hexadecimal digits only, lines end in CRLF, extensions
 ** must have their grammar and are dropped. Owns nothing; http1.c calls it.
 */
-#include "http1_chars.h"
-#include "http1_int.h"
+#include "proto/http1_chars.h"
+#include "proto/http1_int.h"
 
 #define MAX_DIGITS 16u /* of a size; as many as 64 bits can have */
 

@@ -7,8 +7,8 @@
 */
 #include <string.h>
 
-#include "http1_chars.h"
-#include "http1_int.h"
+#include "proto/http1_chars.h"
+#include "proto/http1_int.h"
 
 static bool refuse(struct gev_h1 *p, unsigned status, const char *why)
 {

@@ -5,7 +5,7 @@
 #ifndef GEV_HTTP1_INT_H
 #define GEV_HTTP1_INT_H
 
-#include "http1.h"
+#include "proto/http1.h"
 
 struct gev_h1_field {
   struct gev_h1_span name;

@@ -7,8 +7,8 @@
 */
 #include <string.h>
 
-#include "http1_chars.h"
-#include "http1_int.h"
+#include "proto/http1_chars.h"
+#include "proto/http1_int.h"
 
 /* ":digits", or nothing if the port is not needed. */
 static bool is_port(const char *s, size_t len, bool needed)

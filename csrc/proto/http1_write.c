@@ -1,11 +1,11 @@
 /*
 ** Pure protocol layer: pieces for writers of HTTP/1 messages. See the header.
 */
-#include "http1_write.h"
+#include "proto/http1_write.h"
 
 #include <string.h>
 
-#include "http1_chars.h"
+#include "proto/http1_chars.h"
 
 /* Phrases by class of status; gaps are statuses nobody registered. */
 static const char *const phrases1[] = {

@@ -94,7 +94,8 @@ struct gev_http_field {
 };
 
 /* User values: 1 the connection, 2 the headers object, 3 a table of what the
- * handler has set, 4 the body that was read as a whole. Spans refer to the text, which follows the fields. */
+ * handler has set, 4 the body that was read as a whole. Spans refer to the
+ * text, which follows the fields. */
 struct gev_http_req {
   const struct gev_class *cls;
   struct gev_http_conn *c;
@@ -170,7 +171,7 @@ struct gev_http_head {
   struct gev_http_conn *c;
   lua_State *L;
   const char *error; /* a string on the stack, or a constant */
-  int skip;          /* fields that the headers at this index have are left out */
+  int skip;          /* fields of the headers at this index: leave out */
   bool raw;          /* Connection goes out as it is: 101 */
   bool has_date, has_type, has_length, close;
   uint64_t length;   /* told by the handler */

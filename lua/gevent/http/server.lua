@@ -54,7 +54,7 @@ local function logged(self, ...)
   if not ok then core.report(tostring(self) .. ": log", err) end
 end
 
-local function complain_of(self, context, err, traceback)
+local function complainof(self, context, err, traceback)
   local log = self.error_log
   if log == false then return end
   if log == nil then return core.report(context, err, traceback) end
@@ -66,12 +66,17 @@ end
 
 -- Connections ------------------------------------------------------------------------
 
--- What failed for the client's sake is answered, but no error of the handler's:
--- it only handed on what a read or write of it returned.
+-- Is the error what a read or write returned, handed on by assert or error? Then
+-- it is the client's, and nothing to complain of.
+local function ispassedon(err, message)
+  return message ~= nil and type(err) == "string" and err:sub(-#message) == message
+end
+
+-- The handler failed, or could not go on.
 local function failed(self, conn, err, traceback)
   local status, message = conn:failure()
-  if message == nil or message ~= err then
-    complain_of(self, tostring(self), err, traceback)
+  if not ispassedon(err, message) then
+    complainof(self, tostring(self), err, traceback)
   end
   return conn:serve(self.handle, status or 500)
 end
