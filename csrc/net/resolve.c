@@ -23,7 +23,8 @@ struct lookup {
     uv_getnameinfo_t name;
   } req;
   struct gev_hub *hub;
-  struct gev_greenlet *waiter; /* NULL: nobody wants the answer any more */
+  struct ticket *ticket;       /* NULL: nobody wants the answer any more */
+  struct gev_greenlet *waiter; /* parked for it, or NULL */
   bool answered;
   int status;
   struct addrinfo *answer;
@@ -51,10 +52,10 @@ static void answered(struct lookup *l, int status) {
   gev_request_done(&l->request);
   l->answered = true;
   l->status = status;
-  if (l->waiter)
-    gev_wake(l->hub, l->waiter, l, GEV_WOKEN);
-  else
+  if (!l->ticket)
     free_lookup(l);
+  else if (l->waiter)
+    gev_wake(l->hub, l->waiter, l, GEV_WOKEN);
 }
 
 static void info_cb(uv_getaddrinfo_t *req, int status,
@@ -97,7 +98,7 @@ static void drop(struct ticket *t) {
   if (l && l->answered)
     free_lookup(l);
   else if (l)
-    l->waiter = NULL; /* its callback frees it */
+    l->ticket = NULL; /* its callback frees it */
 }
 
 static int ticket_gc(lua_State *L) {
@@ -115,6 +116,7 @@ static struct ticket *new_ticket(lua_State *L, struct gev_hub *h) {
   t->lookup = calloc(1, sizeof *t->lookup);
   if (!t->lookup) luaL_error(L, "not enough memory");
   t->lookup->hub = h;
+  t->lookup->ticket = t;
   return t;
 }
 
