@@ -16,6 +16,9 @@
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
+#include "sync/event.h"
+#include "sync/queue.h"
+#include "sync/semaphore.h"
 
 /* Each adds its names to the table on the top; the hub's userdata, the first
  * upvalue of every function, is at the index given. */
@@ -25,6 +28,7 @@ static const opener openers[] = {
     gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
     gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
     gev_open_settings, gev_open_fdwait,    gev_open_socket,
+    gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_resolve,  gev_open_http_server,
 };
 

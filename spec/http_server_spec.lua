@@ -346,6 +346,19 @@ describe("the log", function()
     assert.matches('"POST /c HTTP/1%.1" 201 5 "%-" "%-"$', lines[2])
   end)
 
+  it("has what the server answered by itself, too", function()
+    local lines = {}
+    local server <close> = web.serve(function(req)
+      if req.path == "/e" then error("x") end
+      return req:body(1)
+    end, {log = function(line) lines[#lines + 1] = line end, error_log = false})
+    web.ask(server, "GET", "/e")
+    web.ask(server, "POST", "/b", nil, "xy")
+    assert.matches('"GET /e HTTP/1%.1" 500 22', lines[1])
+    assert.matches('"POST /b HTTP/1%.1" 413 18', lines[2])
+    assert.equal(2, #lines)
+  end)
+
   it("may be a stream, and its failure is no request's", function()
     local text = {}
     local server <close> = web.serve(function() return "x" end,

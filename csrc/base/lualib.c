@@ -9,11 +9,15 @@ void *gev_check(lua_State *L, int idx, const struct gev_class *cls) {
   return p;
 }
 
-void *gev_testwaitable(lua_State *L, int idx) {
-  if (lua_type(L, idx) != LUA_TUSERDATA) return NULL;
-  if (!luaL_getmetafield(L, idx, "__waitable")) return NULL;
+struct gev_object *gev_towaitable(lua_State *L) {
+  if (!luaL_getmetafield(L, -1, "__waitable")) return NULL;
+  if (lua_isfunction(L, -1)) {
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    return gev_towaitable(L);
+  }
   lua_pop(L, 1);
-  return lua_touserdata(L, idx);
+  return (struct gev_object *)lua_touserdata(L, -1);
 }
 
 double gev_checkseconds(lua_State *L, int idx) {

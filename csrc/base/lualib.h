@@ -37,8 +37,10 @@ static inline void *gev_test(lua_State *L, int idx,
 /* The same; raises "bad argument" where it is something else. */
 void *gev_check(lua_State *L, int idx, const struct gev_class *cls);
 
-/* The userdata at idx if it is any waitable of ours, else NULL. */
-void *gev_testwaitable(lua_State *L, int idx);
+/* Is the value on the top a waitable: a userdata of ours whose metatable has
+ * __waitable = true, or an object of Lua whose __waitable is a function that
+ * gives such a userdata? Replaces the value by it and returns it, or NULL. */
+struct gev_object *gev_towaitable(lua_State *L);
 
 /* A number of seconds >= 0; nil or none gives -1, "for ever". Raises on
  * negative numbers, NaN and other types. */

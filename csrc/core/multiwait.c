@@ -74,10 +74,11 @@ static const struct gev_waitop take_ops[] = {
 /* Links the node to the object at the top of the stack (popped). */
 static void link_node(lua_State *L, struct gev_multiwait *m, int i) {
   struct node *n = &m->nodes[i - 1];
-  struct gev_object *o = gev_testwaitable(L, -1);
+  const char *type = luaL_typename(L, -1);
+  struct gev_object *o = gev_towaitable(L);
   if (!o)
     luaL_error(L, "bad argument #1 to '%s' (object %d of the list cannot be "
-               "waited for: %s)", m->op->name, i, luaL_typename(L, -1));
+               "waited for: %s)", m->op->name, i, type);
   n->task.run = node_run;
   n->owner = m;
   n->index = i;

@@ -3,6 +3,23 @@
 
 #include "core/park.h"
 
+int gev_waitq_count(const struct gev_waitq *q) {
+  int n = 0;
+  for (struct gev_link *l = q->head.next; l != &q->head; l = l->next) n++;
+  return n;
+}
+
+void gev_newwaitable(lua_State *L, int hub, const char *name,
+                     const luaL_Reg *methods, lua_CFunction maker) {
+  lua_pushvalue(L, hub);
+  lua_pushvalue(L, hub);
+  gev_newclass(L, name, methods, 1);
+  lua_pushboolean(L, true);
+  lua_setfield(L, -2, "__waitable");
+  lua_pushcclosure(L, maker, 2);
+  lua_setfield(L, -2, name);
+}
+
 void gev_waitq_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
   (void)h;
   (void)on;

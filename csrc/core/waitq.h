@@ -22,6 +22,13 @@ static inline void gev_waitq_add(struct gev_waitq *q, struct gev_task *t) {
   gev_list_append(&q->head, &t->link);
 }
 
+int gev_waitq_count(const struct gev_waitq *q);
+
+/* Adds to the table on the top the maker of a class of waitables, under the
+ * class's name: a function whose upvalues are the hub and the class. */
+void gev_newwaitable(lua_State *L, int hub, const char *name,
+                     const luaL_Reg *methods, lua_CFunction maker);
+
 /* The usual cancel hook of a gev_waitop: unlinks the greenlet. */
 void gev_waitq_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on);
 /* Takes the first out and wakes it: a greenlet gets GEV_WOKEN from `on`, any

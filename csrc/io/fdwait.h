@@ -61,6 +61,10 @@ void gev_fd_close(struct gev_hub *h, struct gev_fd *f);
 void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on);
 void gev_fd_describe(lua_State *L, void *on);
 
+/* So many bytes keep a greenlet busy as an operation for each KiB would. */
+static inline void gev_count_bytes(struct gev_hub *h, size_t n) {
+  h->run_since_check += (uint32_t)(n >> 10);
+}
 /* After an operation that did not have to wait: has its greenlet run for so
  * long that others must have their turn? Not where an interrupt is due: what
  * the operation has done must not be lost to it. */

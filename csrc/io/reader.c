@@ -43,6 +43,7 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     if (once) s->fd.drained = false;
     ssize_t got = gev_stream_fill(h, s);
     if (got > 0) {
+      gev_count_bytes(h, (size_t)got);
       if (!once && gev_must_yield(L, h))
         return yield_turn(L, h, s, r, deadline);
     } else if (got == 0) {
@@ -213,7 +214,7 @@ static int lines_next_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   if (!lua_isnil(L, 1)) return lua_gettop(L);
   const char *code = lua_tostring(L, 3);
-  if (code && !strcmp(code, "closed")) return 1;
+  if (code && !strcmp(code, "closed")) return lua_pushnil(L), 1;
   return luaL_error(L, "%s", lua_tostring(L, 2));
 }
 

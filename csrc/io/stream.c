@@ -188,6 +188,7 @@ static int recv_now(lua_State *L, struct gev_stream *s, lua_Integer n,
   ssize_t got = read_once(s, buf, n < SCRATCH ? (size_t)n : SCRATCH);
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
+    gev_count_bytes(h, (size_t)got);
     return give(L, h);
   }
   if (got != GEV_WANT_READ && got != GEV_WANT_WRITE)

@@ -66,6 +66,7 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                              (lua_KContext)sent, w->k[put == GEV_WANT_READ]);
     }
   }
+  gev_count_bytes(h, sent);
   if (gev_must_yield(L, h)) return yield_turn(L, h, w);
   return w->done(L, s, sent);
 }
@@ -392,6 +393,7 @@ static int send_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
   ssize_t put = send_once(L, s);
   if (put >= 0) {
     lua_pushinteger(L, put);
+    gev_count_bytes(h, (size_t)put);
     if (!gev_must_yield(L, h)) return 1;
     struct gev_greenlet *g = gev_park_begin(L, h, &send_op);
     return gev_park_ready(L, h, g, &send_op, 0, sent_k);

@@ -29,6 +29,15 @@ static void grow(struct gev_http_head *o, size_t need) {
   o->end = data + cap;
 }
 
+void gev_http_head_init(struct gev_http_head *o, lua_State *L,
+                        struct gev_http_conn *c) {
+  o->base = o->at = o->room;
+  o->end = o->room + sizeof o->room;
+  o->c = c;
+  o->L = L;
+  o->error = NULL;
+}
+
 void gev_http_add(struct gev_http_head *o, const char *s, size_t n) {
   if ((size_t)(o->end - o->at) < n) grow(o, n);
   memcpy(o->at, s, n);
@@ -263,11 +272,7 @@ static void add_connection(struct gev_http_head *o) {
 bool gev_http_compose(struct gev_http_head *o, lua_State *L,
                       struct gev_http_conn *c,
                       const struct gev_http_answer *a) {
-  o->base = o->at = o->room;
-  o->end = o->room + sizeof o->room;
-  o->c = c;
-  o->L = L;
-  o->error = NULL;
+  gev_http_head_init(o, L, c);
   o->skip = 0;
   o->raw = a->status == 101;
   o->has_date = o->has_type = o->has_length = o->close = false;

@@ -124,7 +124,7 @@ static int lib_conn(lua_State *L) {
   struct gev_stream *s = check_stream(L, 1);
   struct gev_http_settings *set = gev_check(L, 2, &gev_http_settings_class);
   lua_settop(L, 5);
-  struct gev_http_conn *c = lua_newuserdatauv(L, sizeof *c, 6);
+  struct gev_http_conn *c = lua_newuserdatauv(L, sizeof *c, 7);
   memset(c, 0, sizeof *c);
   c->cls = &gev_http_conn_class;
   c->s = s;

@@ -49,7 +49,9 @@ enum gev_http_state {
 };
 
 /* User values: 1 the stream's userdata, 2 the settings, 3 and 4 the peer's
- * host and port, 5 the message of the last failure, 6 the scheme. */
+ * host and port, 5 the message of the last failure, 6 the scheme, 7 the request
+ * that is to be logged. */
+enum { GEV_HTTP_UV_LOGGED = 7 };
 struct gev_http_conn {
   const struct gev_class *cls;
   struct gev_stream *s;
@@ -84,6 +86,7 @@ struct gev_http_conn {
   bool counted;   /* it has a Content-Length that was told beforehand */
   bool bodyless;  /* nothing follows its head */
   bool writing;   /* part of a write is still to go: nothing may overtake */
+  bool stale;     /* the answer took its time: `now` is past */
   bool broken;    /* the client is gone, or a write was cut short */
   bool taken;     /* the handler has the stream: not ours any more */
   struct gev_h1 h1;
@@ -192,6 +195,8 @@ struct gev_http_answer {
 bool gev_http_compose(struct gev_http_head *o, lua_State *L,
                       struct gev_http_conn *c,
                       const struct gev_http_answer *a);
+void gev_http_head_init(struct gev_http_head *o, lua_State *L,
+                        struct gev_http_conn *c);
 void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
 
 /* --- http_response.c ----------------------------------------------------- */
@@ -199,6 +204,9 @@ void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
 /* As gev_http_req_new. */
 void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class);
 void gev_http_push_res_class(lua_State *L);
+/* The answer that the response at index `res` describes so far; what it is
+ * made of is pushed. */
+void gev_http_describe(lua_State *L, int res, struct gev_http_answer *a);
 /* Writes what `o` holds, then the string at index `text` (0: none) and the
  * tail. 0: all is out; GEV_WANT_*: call gev_http_flush when it is there; else
  * the failure. */

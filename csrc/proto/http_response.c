@@ -262,6 +262,7 @@ static int after_put(lua_State *L, struct gev_hub *h,
     lua_pushvalue(L, 1);
     return 1;
   }
+  c->stale = true;
   if (put != GEV_WANT_READ && put != GEV_WANT_WRITE)
     return fail_write(L, c, gev_stream_fail(L, c->s, put));
   return gev_stream_wait(L, h, c->s, (int)put, &write_op,
@@ -278,16 +279,15 @@ static int write_k(lua_State *L, int status, lua_KContext want) {
   return after_put(L, h, r->c, gev_http_flush(L, r->c));
 }
 
-/* The answer that `res` describes, as far as it has been said. */
-static void describe(lua_State *L, struct gev_http_res *r,
-                     struct gev_http_answer *a) {
+void gev_http_describe(lua_State *L, int res, struct gev_http_answer *a) {
+  struct gev_http_res *r = lua_touserdata(L, res);
   *a = (struct gev_http_answer){.status = r->status, .length = -1};
   if (r->has_headers) {
-    push_headers(L, r);
+    lua_getiuservalue(L, res, GEV_HTTP_UV_HEADERS);
     a->own = lua_gettop(L);
   }
   if (r->has_extra) {
-    lua_getiuservalue(L, 1, GEV_HTTP_UV_EXTRA);
+    lua_getiuservalue(L, res, GEV_HTTP_UV_EXTRA);
     lua_getfield(L, -1, "reason");
     if (!lua_isnil(L, -1)) a->reason = lua_gettop(L);
   }
@@ -301,19 +301,11 @@ static void check_count(lua_State *L, struct gev_http_conn *c, size_t n) {
   c->declared -= n;
 }
 
-static void begin_empty(struct gev_http_head *o, lua_State *L,
-                        struct gev_http_conn *c) {
-  o->base = o->at = o->room;
-  o->end = o->room + sizeof o->room;
-  o->c = c;
-  o->L = L;
-}
-
 /* Composes the head of a body of unknown length. */
 static void begin_stream(lua_State *L, struct gev_http_res *r,
                          struct gev_http_head *o) {
   struct gev_http_answer a;
-  describe(L, r, &a);
+  gev_http_describe(L, 1, &a);
   if (!gev_http_compose(o, L, r->c, &a)) luaL_error(L, "%s", o->error);
 }
 
@@ -324,7 +316,7 @@ static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
   char line[GEV_H1_CHUNK_LINE_MAX];
   const char *tail = NULL;
   size_t len = lua_rawlen(L, 2), tail_len = 0;
-  begin_empty(&o, L, c);
+  gev_http_head_init(&o, L, c);
   if (!c->begun) begin_stream(L, r, &o);
   check_count(L, c, len);
   if (last && c->counted && !c->bodyless && c->declared > 0)
@@ -340,6 +332,7 @@ static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
   }
   c->sent += len;
   c->finished = last;
+  c->stale = true;
   int text = len ? merge(L, &o, 2) : 0;
   if (!text && tail_len && tail_len <= (size_t)(o.end - o.at)) {
     gev_http_add(&o, tail, tail_len);
@@ -397,7 +390,7 @@ static int m_finish(lua_State *L) {
   if (!may_write(L, r)) return 3;
   if (r->c->begun) return write_part(L, r, true);
   struct gev_http_answer a;
-  describe(L, r, &a);
+  gev_http_describe(L, 1, &a);
   return send_whole(L, r, &a, lua_rawlen(L, 2) ? 2 : 0);
 }
 
@@ -417,7 +410,7 @@ static int m_send(lua_State *L) {
   if (is_live(r) && r->c->begun && !r->c->broken && !r->c->writing)
     return luaL_error(L, "the answer has begun already");
   if (!may_write(L, r)) return 3;
-  describe(L, r, &a);
+  gev_http_describe(L, 1, &a);
   a.headers = lua_isnil(L, 3) ? 0 : 3;
   return send_whole(L, r, &a, lua_isnil(L, 4) ? 0 : 4);
 }

@@ -52,6 +52,7 @@ static int written(struct gev_http_conn *c, ssize_t put,
                    enum gev_http_state after) {
   c->after = (uint8_t)after;
   if (put == 0) return go(c, after);
+  c->stale = true;
   return go(c, must_wait(put) ? GEV_HTTP_WRITING : GEV_HTTP_OVER);
 }
 
@@ -177,6 +178,10 @@ static int call_handler(lua_State *L, struct gev_hub *h,
                         struct gev_http_conn *c) {
   c->begun = c->finished = false;
   if (!gev_http_req_new(L, c, REQ_CLASS)) return refuse_head(L, c, 400);
+  if (c->set->log) {
+    lua_pushvalue(L, REQ);
+    lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
+  }
   gev_http_res_new(L, c, RES_CLASS);
   if (c->body_done) gev_h1_next(&c->h1);
   lua_pushvalue(L, HANDLE);
@@ -205,21 +210,6 @@ static bool join(lua_State *L, int idx) {
   return true;
 }
 
-/* The answer that `res` has so far. */
-static void describe(lua_State *L, struct gev_http_answer *a) {
-  struct gev_http_res *r = lua_touserdata(L, RES);
-  a->status = r->status;
-  if (r->has_headers) {
-    lua_getiuservalue(L, RES, GEV_HTTP_UV_HEADERS);
-    a->own = lua_gettop(L);
-  }
-  if (r->has_extra) {
-    lua_getiuservalue(L, RES, GEV_HTTP_UV_EXTRA);
-    lua_getfield(L, -1, "reason");
-    if (!lua_isnil(L, -1)) a->reason = lua_gettop(L);
-  }
-}
-
 /* Hands a body that comes in parts to the function of the settings, with
  * status and headers as the handler gave them; then we are back here. */
 static int call_parts(lua_State *L, struct gev_hub *h,
@@ -244,12 +234,12 @@ static int call_parts(lua_State *L, struct gev_hub *h,
 /* Sends the string at `body` (0: none) with what else the handler said. */
 static int answer(lua_State *L, struct gev_http_conn *c, int status,
                   int headers, int body) {
-  struct gev_http_answer a = {0};
+  struct gev_http_answer a;
   if (body) {
     lua_tostring(L, body);
     if (lua_rawlen(L, body) == 0) body = 0;
   }
-  describe(L, &a);
+  gev_http_describe(L, RES, &a);
   if (status) a.status = (unsigned)lua_tointeger(L, status);
   a.headers = headers;
   ssize_t put = gev_http_answer_whole(L, c, &a, body);
@@ -265,10 +255,7 @@ static int complete(lua_State *L, struct gev_http_conn *c) {
   c->finished = true;
   if (!c->chunked || c->bodyless) return go(c, GEV_HTTP_ANSWERED);
   struct gev_http_head o;
-  o.base = o.at = o.room;
-  o.end = o.room + sizeof o.room;
-  o.c = c;
-  o.L = L;
+  gev_http_head_init(&o, L, c);
   gev_http_add(&o, "0\r\n\r\n", 5);
   return written(c, gev_http_put(L, &o, 0, NULL, 0), GEV_HTTP_ANSWERED);
 }
@@ -356,10 +343,11 @@ static int handled(lua_State *L, struct gev_hub *h, struct gev_http_conn *c,
 static int answered(lua_State *L, struct gev_http_conn *c) {
   c->serial++;
   c->state = GEV_HTTP_NEXT;
-  if (!c->set->log || !gev_test(L, REQ, &gev_http_req_class)) return GO;
-  lua_settop(L, REQ);
+  if (!c->set->log) return GO;
   lua_pushliteral(L, "log");
-  lua_insert(L, REQ);
+  if (lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED) == LUA_TNIL) return GO;
+  lua_pushnil(L);
+  lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
   lua_pushinteger(L, c->status);
   lua_pushinteger(L, (lua_Integer)c->sent);
   return 4;
@@ -389,6 +377,7 @@ static int next(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
   }
   if (!c->body_done) {
     c->drained = 0;
+    c->stale = true;
     c->due = gev_now() + linger_time;
     return go(c, GEV_HTTP_DRAINING);
   }
@@ -396,6 +385,8 @@ static int next(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
   if (c->in.data) gev_bytes_drop(&c->in, c->in.len - c->in.off);
   c->late_head = false;
   c->fail = 0;
+  if (c->stale) c->now = gev_now();
+  c->stale = false;
   c->due = c->set->keepalive_timeout == GEV_NEVER
                ? GEV_NEVER : c->now + c->set->keepalive_timeout;
   c->state = GEV_HTTP_READING;
