@@ -8,7 +8,9 @@
 #include "core/greenlet.h"
 #include "core/guard.h"
 #include "core/hub.h"
+#include "core/inspect.h"
 #include "core/multiwait.h"
+#include "core/scope.h"
 #include "core/settings.h"
 #include "core/sleep.h"
 #include "core/timeout.h"
@@ -28,6 +30,7 @@ static const opener openers[] = {
     gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
     gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
     gev_open_settings, gev_open_fdwait,    gev_open_socket,
+    gev_open_scope,    gev_open_inspect,
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_resolve,  gev_open_http_server,
 };

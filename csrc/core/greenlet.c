@@ -229,7 +229,7 @@ static void settle_error(lua_State *L, struct gev_hub *h,
   }
   lua_pushvalue(L, -2);
   settle(L, h, g, idx);
-  if (failed) {
+  if (failed && !(g->flags & GEV_QUIET)) {
     lua_pushvalue(L, idx);
     lua_insert(L, -3); /* context, error, traceback */
     gev_report(h);
@@ -406,21 +406,43 @@ void gev_add_pending(lua_State *L, struct gev_hub *h,
   g->flags |= GEV_PENDING;
 }
 
-/* Pops the first pending kill from the list; clears the flag with the last. */
+/* Removes item i of the list of pending kills on the top of the stack. */
+static void remove_kill(lua_State *L, struct gev_greenlet *g, lua_Integer i) {
+  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+  for (; i <= n; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    lua_rawseti(L, -2, i);
+  }
+  if (n <= 1) g->flags &= (uint16_t)~GEV_PENDING;
+}
+
 static void take_kill(lua_State *L, struct gev_hub *h,
                       struct gev_greenlet *g) {
   gev_push_greenlet(L, h, g);
   gev_push_extra(L, -1);
   lua_rawgetp(L, -1, &gev_key_pending);
   lua_rawgeti(L, -1, 1);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, -2);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, -2, i + 1);
-    lua_rawseti(L, -3, i);
-  }
-  if (n <= 1) g->flags &= (uint16_t)~GEV_PENDING;
-  lua_replace(L, -4);
+  lua_replace(L, -4); /* the greenlet's place */
+  remove_kill(L, g, 1);
   lua_pop(L, 2);
+}
+
+bool gev_drop_pending(lua_State *L, int idx, int exc) {
+  struct gev_greenlet *g = lua_touserdata(L, idx);
+  bool found = false;
+  if (!(g->flags & GEV_PENDING)) return false;
+  luaL_checkstack(L, 4, NULL);
+  gev_push_extra(L, idx);
+  lua_rawgetp(L, -1, &gev_key_pending);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+  for (lua_Integer i = 1; i <= n && !found; i++) {
+    lua_rawgeti(L, -1, i);
+    found = lua_rawequal(L, -1, exc);
+    lua_pop(L, 1);
+    if (found) remove_kill(L, g, i);
+  }
+  lua_pop(L, 2);
+  return found;
 }
 
 bool gev_take_pending(lua_State *L, struct gev_hub *h,

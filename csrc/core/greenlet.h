@@ -41,6 +41,7 @@ enum gev_flags {
   GEV_NOVALUE = 1024, /* it returned nothing at all */
   GEV_POOLED = 2048,  /* its coroutine is of the hub's pool; to
                        * gev_greenlet_new: will be started at once */
+  GEV_QUIET = 4096,   /* its failure is not reported: somebody sees to it */
 };
 
 /* A link is {kind, function} in the list under gev_key_links. */
@@ -68,7 +69,7 @@ struct gev_greenlet {
   uint64_t serial, parent; /* spawn tree; 0: none */
   int ref;                 /* anchor */
   int ident;               /* minimal_ident; 0: not asked for yet */
-  int16_t nargs;           /* values on L that the next resume passes on */
+  int16_t nargs;           /* values delivered for the next resume */
   uint16_t flags;
   uint16_t shield; /* depth of shield() */
   uint8_t state, verdict;
@@ -112,6 +113,9 @@ void gev_push_greenlet(lua_State *L, struct gev_hub *h,
 /* Adds the exception on the top (popped) to the greenlet's pending ones. */
 void gev_add_pending(lua_State *L, struct gev_hub *h,
                      struct gev_greenlet *g);
+/* Takes the value at exc out of the pending ones of the userdata at idx;
+ * false: it is not there, it has been raised. */
+bool gev_drop_pending(lua_State *L, int idx, int exc);
 /* Pushes the next pending kill or due Timeout; false if there is none that
  * passes its shield. */
 bool gev_take_pending(lua_State *L, struct gev_hub *h,

@@ -40,6 +40,8 @@ struct gev_timer {
 struct gev_hub {
   const struct gev_class *cls;
   lua_State *L;       /* the main thread: Lua of the hub runs here */
+  lua_State *mailbox; /* what is delivered to the main greenlet: while it is
+                       * parked other frames stand on its own stack */
   uv_loop_t *loop;    /* NULL until first used, and after destroy */
   uv_timer_t *alarm;  /* wakes the loop for the earliest of `timers` */
   uv_async_t *waker;  /* keeps uv_run polling; wakes it from signals */

@@ -277,6 +277,8 @@ struct gev_hub *gev_hub_new(lua_State *L) {
   lua_setiuservalue(L, -2, 1);
   lua_newtable(L);
   h->anchors = luaL_ref(L, LUA_REGISTRYINDEX);
+  h->mailbox = lua_newthread(L);
+  luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, -1);
   gev_newclass(L, "Hub", methods, 1);
   lua_setmetatable(L, -2);

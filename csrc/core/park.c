@@ -41,7 +41,11 @@ static int call_hub_run(lua_State *L) {
   struct gev_hub *h = lua_touserdata(L, 1);
   lua_settop(L, 0);
   gev_hub_run(h);
-  return h->main->L == L ? h->main->nargs : 0;
+  if (h->main->L != L) return 0; /* it is in a coroutine, and so are they */
+  int n = h->main->nargs;
+  luaL_checkstack(L, n, NULL);
+  lua_xmove(h->mailbox, L, n);
+  return n;
 }
 
 /* The main chunk cannot yield: the loop runs inside its blocking call.
@@ -57,6 +61,7 @@ static void main_wait(struct gev_hub *h) {
   lua_pushlightuserdata(L, h);
   int status = lua_pcall(L, 1, LUA_MULTRET, 0);
   if (status != LUA_OK) {
+    lua_settop(h->mailbox, 0);
     if (g->state == GEV_PARKED) gev_wait_end(h, g, GEV_RAISED);
     if (g->state == GEV_READY) gev_unlink(&g->task.link);
     g->L = L; /* whatever coroutine it was in is left behind */
@@ -115,6 +120,13 @@ enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h) {
   return (enum gev_verdict)g->verdict;
 }
 
+void gev_deliver(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+  lua_State *to = g->L == h->L ? h->mailbox : g->L;
+  if (!lua_checkstack(to, 1)) luaL_error(L, "not enough memory");
+  lua_xmove(L, to, 1);
+  g->nargs++;
+}
+
 /* Leaves the wait: out of the timers, into the ready queue. */
 static void leave(struct gev_hub *h, struct gev_greenlet *g,
                   enum gev_verdict verdict) {
@@ -144,10 +156,6 @@ void gev_interrupt(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
     gev_add_pending(L, h, g);
     return;
   }
-  luaL_checkstack(L, 1, NULL);
-  if (g->L != L && !lua_checkstack(g->L, 1))
-    luaL_error(L, "not enough memory");
+  gev_deliver(L, h, g);
   gev_wait_end(h, g, GEV_RAISED);
-  lua_xmove(L, g->L, 1); /* does nothing where main interrupts itself */
-  g->nargs = 1;
 }

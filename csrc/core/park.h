@@ -13,9 +13,9 @@
  *   }
  *
  * The greenlet waits on one thing: (op, on). A waker takes it out of its
- * queue and calls gev_wake(h, g, on, GEV_WOKEN); what it hands over it pushes
- * on g->L before that (g->nargs values; they are on the top in the
- * continuation). Time-out, kill and loop exit take the other path: the hub
+ * queue and calls gev_wake(h, g, on, GEV_WOKEN); what it hands over goes to
+ * gev_deliver before that, and is on the top of the stack in the
+ * continuation. Time-out, kill and loop exit take the other path: the hub
  * calls op->cancel, which must take the greenlet out of its queue in O(1)
  * and forget it, then readies it with another verdict.
  *
@@ -60,6 +60,9 @@ int gev_park_outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
  * the token: a wake for something else is a bug and aborts. */
 void gev_wake(struct gev_hub *h, struct gev_greenlet *g, const void *on,
               enum gev_verdict verdict);
+/* Moves the value on the top of L's stack to the parked g, for when it runs.
+ * Raises out of memory; nothing has happened then. */
+void gev_deliver(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
 /* Ends a wait from outside, through op->cancel. */
 void gev_wait_end(struct gev_hub *h, struct gev_greenlet *g,
                   enum gev_verdict verdict);

@@ -195,9 +195,11 @@ static int m_sendall(lua_State *L) {
   int64_t deadline = gev_stream_deadline(L, s, 3, &once);
   gev_fd_claim(L, s->hub, &s->fd, GEV_WRITE, &sendall_writer.op);
   if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), 0);
-  ssize_t put = iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
-  if (put == (ssize_t)iov.iov_len && !gev_must_yield(L, s->hub))
-    return done_true(L, s, 0); /* as nearly always */
+  ssize_t put = 0;
+  if (iov.iov_len && !s->out.data) put = s->ops->write(s, &iov, 1);
+  if (put == (ssize_t)iov.iov_len) /* as nearly always */
+    return gev_must_yield(L, s->hub) ? yield_turn(L, s->hub, &sendall_writer)
+                                     : done_true(L, s, 0);
   if (put < 0 && put != GEV_WANT_READ && put != GEV_WANT_WRITE)
     return failed(L, gev_stream_fail(L, s, put), 0);
   return run(L, s->hub, s, &sendall_writer, put > 0 ? (size_t)put : 0, once,

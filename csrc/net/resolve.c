@@ -37,6 +37,8 @@ struct lookup {
 static int fail(lua_State *L, int status) {
   if (status == UV_EAI_CANCELED || status == UV_ECANCELED)
     return gev_failmsg(L, "look-up was cancelled", "EAI_CANCELED");
+  if (status == UV_EINVAL || status == UV_E2BIG) /* as IDNA sees it */
+    return gev_failmsg(L, "not a valid host name", "EAI_NONAME");
   return gev_failmsg(L, uv_strerror(status), uv_err_name(status));
 }
 

@@ -107,10 +107,8 @@ static int fail_closed(lua_State *L) {
 /* Gives a copy of the item at idx to a waiting getter. */
 static void hand_over(lua_State *L, struct gev_hub *h, struct queue *q,
                       struct gev_greenlet *g, int idx) {
-  if (!lua_checkstack(g->L, 1)) luaL_error(L, "not enough memory");
   lua_pushvalue(L, idx);
-  lua_xmove(L, g->L, 1);
-  g->nargs = 1;
+  gev_deliver(L, h, g);
   wake(h, g, q, GEV_WOKEN);
 }
 

@@ -3,6 +3,7 @@
 -- @module gevent
 local core = require "gevent._core"
 local waiting = require "gevent._wait"
+local nursery = require "gevent.nursery"
 
 local gevent = {
   version = "0.1.0",
@@ -19,6 +20,8 @@ local gevent = {
   killall = waiting.killall,
   wait = waiting.wait,
   iwait = waiting.iwait,
+  nursery = nursery,
+  shield = core.shield,
 
   -- time
   sleep = core.sleep,

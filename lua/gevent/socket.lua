@@ -209,6 +209,10 @@ function socket.create_connection(host, port, opts)
   end
   local timeout = opts and opts.timeout
   local source = opts and opts.source_address
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    error("bad argument #3 to 'create_connection' (timeout must be a number "
+      .. "of seconds >= 0)", 2)
+  end
   if timeout == nil then return connectany(host, port, source) end
   return waiting.with_timeout(timeout, connectany, host, port, source)
 end
@@ -219,7 +223,12 @@ end
 -- "unix:/path".
 -- @return host (nil: all interfaces), port; or "unix", path
 local function parselistener(listener)
-  if math.type(listener) == "integer" then return nil, listener end
+  if math.type(listener) == "integer" and listener >= 0 and listener <= 65535 then
+    return nil, listener
+  end
+  if math.type(listener) == "integer" then
+    error(("bad listener %d (a port is 0 to 65535)"):format(listener), 0)
+  end
   if type(listener) ~= "string" then
     error("bad listener (address, port or listening socket expected, got "
       .. type(listener) .. ")", 0)

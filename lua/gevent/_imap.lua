@@ -1,0 +1,122 @@
+-- gevent._imap: a function called for each item of a sequence, in the
+-- greenlets of a pool (private; see gevent.pool and gevent.threadpool). A pool
+-- is anything whose `spawn(self, fn, ...)` gives something with `get` that can
+-- be waited for.
+local core = require "gevent._core"
+
+-- An iterator over the tuples of several sequences; ends with the shortest.
+local function zip(seqs)
+  local sources = {}
+  for i, seq in ipairs(seqs) do
+    if type(seq) == "function" then
+      sources[i] = seq
+    elseif type(seq) == "table" then
+      local at = 0
+      sources[i] = function()
+        at = at + 1
+        return seq[at]
+      end
+    else
+      error(("bad sequence (list or iterator function expected, got %s)"):format(
+        type(seq)), 4)
+    end
+  end
+  return function()
+    local items = {n = #sources}
+    for i, source in ipairs(sources) do
+      items[i] = source()
+      if items[i] == nil then return nil end
+    end
+    return items
+  end
+end
+
+local function checkcallable(fn)
+  if type(fn) ~= "function" and not (getmetatable(fn) or {}).__call then
+    error("bad argument #1 (function expected, got " .. type(fn) .. ")", 4)
+  end
+end
+
+-- map ---------------------------------------------------------------------------
+
+local function map(pool, fn, seqs)
+  checkcallable(fn)
+  local greenlets, list = {}, {}
+  for items in zip(seqs) do
+    greenlets[#greenlets + 1] = pool:spawn(fn, table.unpack(items, 1, items.n))
+  end
+  for i, greenlet in ipairs(greenlets) do list[i] = greenlet:get() end
+  list.n = #greenlets
+  return list
+end
+
+-- imap --------------------------------------------------------------------------
+
+-- Spawns for each item, as the pool and `slots` permit, and hands what was
+-- spawned to `queue`: in order at once, else when it is done.
+local function feed(job)
+  for items in job.items do
+    if job.slots then job.slots:acquire() end
+    local result = job.pool:spawn(job.fn, table.unpack(items, 1, items.n))
+    if job.ordered then
+      job.queue:put(result)
+    else
+      job.running = job.running + 1
+      result:rawlink(function()
+        job.running = job.running - 1
+        job.queue:put_nowait(result)
+        if job.fed and job.running == 0 then job.queue:close() end
+      end)
+    end
+  end
+  job.fed = true
+  if job.ordered or job.running == 0 then job.queue:close() end
+end
+
+-- An error of the input comes after the results of the items before it.
+local function start(job)
+  local ok, err = pcall(feed, job)
+  if not ok then
+    job.failed, job.failure = true, err
+    job.fed = true
+    if job.ordered or job.running == 0 then job.queue:close() end
+  end
+end
+
+local function take(job)
+  if not job.feeder then job.feeder = core.spawn(start, job) end
+  local result = job.queue:get()
+  if result ~= nil then
+    if job.slots then job.slots:release() end
+    return result:get()
+  end
+  if job.failed then
+    job.failed = false
+    error(job.failure, 0)
+  end
+  return nil
+end
+
+local Job = {__close = function(job)
+  if job.feeder then job.feeder:kill(nil, false) end
+end}
+
+local function imap(pool, fn, seqs, opts, ordered)
+  checkcallable(fn)
+  local maxsize = opts and opts.maxsize
+  if maxsize ~= nil and (math.type(maxsize) ~= "integer" or maxsize < 1) then
+    error("bad option 'maxsize' (an integer > 0 expected)", 3)
+  end
+  local job = setmetatable({
+    pool = pool, fn = fn, items = zip(seqs), ordered = ordered,
+    slots = maxsize and core.Semaphore(maxsize),
+    queue = core.Queue(),
+    running = 0, -- unordered: spawned and not done
+    fed = false, -- the input has ended
+    failed = false, failure = nil, -- the input raised
+    feeder = nil, -- its greenlet, from the first step on
+  }, Job)
+  return function() return take(job) end, nil, nil, job
+end
+
+return {map = map, imap = imap}

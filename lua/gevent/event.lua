@@ -1,0 +1,77 @@
+--- Events: one greenlet tells others that something has happened.
+-- @module gevent.event
+local core = require "gevent._core"
+
+local unpack = table.unpack
+
+--- A flag that greenlets wait for: `:set() :clear() :is_set()`
+-- `:wait([timeout]) -> bool`, true if it was set at any time during the wait.
+-- @function Event
+-- @treturn Event
+
+--- The result of something that is under way.
+-- @type AsyncResult
+local AsyncResult = {__name = "AsyncResult"}
+AsyncResult.__index = AsyncResult
+
+--- Sets the values; whoever waits gets them. A later call replaces them.
+function AsyncResult:set(...)
+  self._values = table.pack(...)
+  self.value, self.exception = (...), nil
+  self._done:set()
+end
+
+--- Sets an error, which `get` raises.
+-- @param err any value but nil
+function AsyncResult:set_exception(err)
+  if err == nil then error("bad argument #1 to 'set_exception' (an error expected, got nil)", 2) end
+  self._values, self.value, self.exception = nil, nil, err
+  self._done:set()
+end
+
+--- Has it been set?
+function AsyncResult:ready()
+  return self._done:is_set()
+end
+
+--- Has it been set, and to values?
+function AsyncResult:successful()
+  return self._done:is_set() and self._values ~= nil
+end
+
+--- Waits until it is set; never raises its error.
+-- @tparam[opt] number timeout seconds
+-- @treturn boolean false at expiry
+function AsyncResult:wait(timeout)
+  return self._done:wait(timeout)
+end
+
+--- The values; raises the error that was set, or `Timeout` at expiry.
+-- @tparam[opt] number timeout seconds
+function AsyncResult:get(timeout)
+  if not self._done:wait(timeout) then error(core.Timeout(timeout), 0) end
+  if self._values then return unpack(self._values, 1, self._values.n) end
+  error(self.exception, 0)
+end
+
+-- As a link of a greenlet: takes over its outcome.
+function AsyncResult:__call(source)
+  if source:successful() then
+    self:set(source:get())
+  else
+    self:set_exception(source.exception)
+  end
+end
+
+function AsyncResult:__tostring()
+  local state = not self:ready() and "pending" or self._values and "set" or "failed"
+  return ("<AsyncResult at %p %s>"):format(self, state)
+end
+
+AsyncResult.__waitable = function(self) return self._done end
+
+local function new()
+  return setmetatable({_done = core.Event()}, AsyncResult)
+end
+
+return {Event = core.Event, AsyncResult = new}

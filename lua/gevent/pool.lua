@@ -1,0 +1,291 @@
+--- Groups of greenlets, and pools: groups of bounded size.
+-- @module gevent.pool
+local core = require "gevent._core"
+local results = require "gevent._imap"
+
+-- Group --------------------------------------------------------------------------
+
+--- A set of greenlets; each leaves it when it is done.
+-- @type Group
+local Group = {__name = "Group"}
+Group.__index = Group
+
+-- Takes a greenlet in: room for it has been made.
+local function enter(self, greenlet)
+  self._members[greenlet] = true
+  self._size = self._size + 1
+  self._empty:clear()
+  greenlet:rawlink(self._discard)
+end
+
+local function checkgreenlet(greenlet, fname)
+  if not core.isgreenlet(greenlet) then
+    error(("bad argument #1 to '%s' (Greenlet expected, got %s)"):format(
+      fname, type(greenlet)), 3)
+  end
+end
+
+-- Groups never lack room.
+function Group._room() return true end
+function Group._leave() end
+
+--- Takes a greenlet in. A pool that is full waits for room.
+-- @tparam Greenlet greenlet
+-- @tparam[opt] number timeout seconds
+-- @treturn[1] boolean true
+-- @return[2] nil, "timed out", "timeout"
+function Group:add(greenlet, timeout)
+  checkgreenlet(greenlet, "add")
+  if self._members[greenlet] then return true end
+  if not self:_room(timeout) then return nil, "timed out", "timeout" end
+  enter(self, greenlet)
+  return true
+end
+
+--- Takes a greenlet in and starts it.
+-- @tparam Greenlet greenlet
+-- @tparam[opt] number timeout seconds
+-- @return as `add`
+function Group:start(greenlet, timeout)
+  checkgreenlet(greenlet, "start")
+  local ok, message, code = self:add(greenlet, timeout)
+  if ok then greenlet:start() end
+  return ok, message, code
+end
+
+--- Starts a new greenlet in the group. A pool that is full waits for room.
+-- @tparam function fn
+-- @param ... its arguments
+-- @treturn Greenlet
+function Group:spawn(fn, ...)
+  local greenlet = self._class(fn, ...)
+  self:_room()
+  enter(self, greenlet)
+  greenlet:start()
+  return greenlet
+end
+
+--- Lets a greenlet go, as if it were done.
+function Group:discard(greenlet)
+  if not self._members[greenlet] then return end
+  self._members[greenlet] = nil
+  self._size = self._size - 1
+  greenlet:unlink(self._discard)
+  self:_leave()
+  if self._size == 0 then self._empty:set() end
+end
+
+--- The members, as an iterator.
+function Group:iter()
+  local list = {}
+  for greenlet in pairs(self._members) do list[#list + 1] = greenlet end
+  local i = 0
+  return function()
+    i = i + 1
+    return list[i]
+  end
+end
+
+function Group:__len() return self._size end
+
+--- Is the greenlet a member?
+function Group:contains(greenlet) return self._members[greenlet] == true end
+
+--- Waits until the group is empty, or was so once.
+-- @tparam[opt] number timeout seconds
+-- @tparam[opt] boolean raise_error raise the failure of a present member
+-- @treturn boolean
+function Group:join(timeout, raise_error)
+  if not raise_error then return self._empty:wait(timeout) end
+  local members = {}
+  for greenlet in self:iter() do members[#members + 1] = greenlet end
+  local deadline = timeout and core.monotonic() + timeout
+  local waiter <close> = core.multiwait(members, "joinall")
+  for _ = 1, #members do
+    local greenlet = waiter:take(deadline and math.max(0, deadline - core.monotonic()))
+    if not greenlet then return false end
+    if greenlet.exception ~= nil then error(greenlet.exception, 0) end
+  end
+  return self._empty:wait(deadline and math.max(0, deadline - core.monotonic()))
+end
+
+--- Kills all members, also those that come meanwhile; each once.
+-- @param[opt=GreenletExit] exception
+-- @tparam[opt=true] boolean block wait for their end
+-- @tparam[opt] number timeout seconds
+function Group:kill(exception, block, timeout)
+  local deadline = timeout and core.monotonic() + timeout
+  local killed, current = {}, core.getcurrent()
+  repeat
+    for greenlet in self:iter() do
+      if not killed[greenlet] and greenlet ~= current then
+        killed[greenlet] = true
+        core.kill(greenlet, exception)
+      end
+    end
+    if block == false then return end
+    local others = self._size - (self._members[current] and 1 or 0)
+    if others == 0 then return end
+    local waiter <close> = core.multiwait(self:_others(current), "killall")
+    local left = deadline and math.max(0, deadline - core.monotonic())
+    if not waiter:take(left) then return end
+    core.sleep(0) -- let it leave the group
+  until false
+end
+
+function Group:_others(current)
+  local list = {}
+  for greenlet in self:iter() do
+    if greenlet ~= current then list[#list + 1] = greenlet end
+  end
+  return list
+end
+
+--- Kills one member.
+function Group:killone(greenlet, exception, block, timeout)
+  if self._members[greenlet] then greenlet:kill(exception, block, timeout) end
+end
+
+--- Is there no room?
+function Group.full() return false end
+
+--- Waits until there is room.
+-- @tparam[opt] number timeout seconds
+-- @treturn boolean
+function Group.wait_available() return true end
+
+--- How many more may come in: for a group always at least one.
+function Group.free_count() return 1 end
+
+-- Calling ----------------------------------------------------------------------------
+
+--- Calls a function in a greenlet of the group, and waits for its results. In
+-- a member of the group it is called at once: it must not wait for itself.
+function Group:apply(fn, ...)
+  if self._members[core.getcurrent()] then return fn(...) end
+  return self:spawn(fn, ...):get()
+end
+
+--- The same without waiting, also not for room.
+-- @treturn Greenlet whose outcome is that of the function
+function Group:apply_async(fn, ...)
+  if self:full() then return core.spawn(self.apply, self, fn, ...) end
+  return self:spawn(fn, ...)
+end
+
+--- Calls a function for each item, in the group's greenlets.
+-- @tparam function fn
+-- @param seq list, or iterator function
+-- @treturn table the results in the order of the items; raises the first error
+function Group:map(fn, seq)
+  return results.map(self, fn, {seq})
+end
+
+--- The same with several sequences: `fn(item1, item2, ...)`.
+function Group:map_n(fn, seqs)
+  return results.map(self, fn, seqs)
+end
+
+--- `map` without waiting.
+-- @treturn Greenlet whose value is the list
+function Group:map_async(fn, seq)
+  return core.spawn(results.map, self, fn, {seq})
+end
+
+--- The results one by one, in the order of the items. An item that failed
+-- raises at its place; the iteration can go on after it.
+-- @tparam function fn
+-- @param seq list, or iterator function
+-- @tparam[opt] table opts `maxsize`: how many results may wait to be taken
+-- @treturn function iterator
+function Group:imap(fn, seq, opts)
+  return results.imap(self, fn, {seq}, opts, true)
+end
+
+--- The same with several sequences.
+function Group:imap_n(fn, seqs, opts)
+  return results.imap(self, fn, seqs, opts, true)
+end
+
+--- The results one by one, in the order they come.
+function Group:imap_unordered(fn, seq, opts)
+  return results.imap(self, fn, {seq}, opts, false)
+end
+
+-- Scope and text -----------------------------------------------------------------------
+
+function Group:__close(err)
+  if err == nil then
+    self:join()
+  else
+    self:kill(err)
+  end
+end
+
+function Group:__tostring()
+  return ("<%s at %p size %d>"):format(getmetatable(self).__name, self, self._size)
+end
+
+local function init(self, class)
+  self._members, self._size = {}, 0
+  self._empty = core.Event()
+  self._empty:set()
+  self._class = class or core.Greenlet
+  self._discard = function(greenlet) self:discard(greenlet) end
+  return self
+end
+
+--- Makes a group of the greenlets given.
+local function newgroup(...)
+  local self = init(setmetatable({}, Group))
+  for _, greenlet in ipairs {...} do self:add(greenlet) end
+  return self
+end
+
+-- Pool ---------------------------------------------------------------------------------
+
+--- A group that holds so many greenlets and no more.
+-- @type Pool
+local Pool = {__name = "Pool", __len = Group.__len, __close = Group.__close,
+  __tostring = Group.__tostring}
+Pool.__index = Pool
+setmetatable(Pool, {__index = Group})
+
+function Pool:_room(timeout)
+  return self._permits == nil or self._permits:acquire(timeout)
+end
+
+function Pool:_leave()
+  if self._permits then self._permits:release() end
+end
+
+function Pool:full() return self:free_count() <= 0 end
+
+function Pool:free_count()
+  return self._permits and self._permits.counter or 1
+end
+
+--- Waits until there is room. Others may take it first.
+function Pool:wait_available(timeout)
+  local permits = self._permits
+  if not permits then return true end
+  if not permits:acquire(timeout) then return false end
+  permits:release()
+  return true
+end
+
+--- Makes a pool.
+-- @tparam[opt] integer size how many greenlets it holds; nil: any number
+-- @tparam[opt] class greenlet_class what `spawn` makes
+local function newpool(size, greenlet_class)
+  if size ~= nil and (math.type(size) ~= "integer" or size < 0) then
+    error(("bad argument #1 to 'Pool' (a size is an integer >= 0, got %s)"):format(
+      tostring(size)), 2)
+  end
+  local self = init(setmetatable({}, Pool), greenlet_class)
+  self.size = size
+  self._permits = size and core.Semaphore(size)
+  return self
+end
+
+return {Group = newgroup, Pool = newpool}
