@@ -308,7 +308,7 @@ describe("create_connection", function()
     assert.is_nil(what)
   end)
 
-  it("closes who comes in second in the same turn", function()
+  it("leaves nothing behind where the first address is good", function()
     local listener <close> = assert(socket.create_server("127.0.0.1:0"))
     local _, port = listener:getsockname()
     for _ = 1, 20 do

@@ -148,12 +148,37 @@ describe("PriorityQueue", function()
   end)
 
   it("a `less` that changes the queue is refused", function()
-    local q
+    local q, mean
     q = queue.PriorityQueue(nil, {1, 2}, function(a, b)
-      q:get_nowait()
+      if mean then q:get_nowait() end
       return a < b
     end)
-    assert.is_false((pcall(q.put, q, 0)))
+    mean = true
+    expect_misuse("less", q.put, q, 0)
+    mean = false
+    assert.same({2}, drain(q))
+  end)
+
+  it("a `less` that kills the putter, or closes, does no harm", function()
+    for _, deed in ipairs {"kill", "close"} do
+      local q, putter, mean
+      q = queue.PriorityQueue(2, {1, 2}, function(a, b)
+        if mean and deed == "kill" then gevent.kill(putter) end
+        if mean and deed == "close" then q:close() end
+        return a < b
+      end)
+      putter = helper.spawn_blocked(q.put, q, 3)
+      q:get_nowait()
+      putter:get()
+      putter = helper.spawn_blocked(q.put, q, 4)
+      mean = true
+      assert.equal(2, q:get_nowait())
+      mean = false
+      putter:join()
+      local rest = drain(q)
+      assert.equal(3, rest[1])
+      assert.is_true(#rest <= 2)
+    end
   end)
 
   it("gives to a waiting getter without comparing", function()

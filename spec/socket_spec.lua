@@ -209,6 +209,9 @@ describe("socket", function()
     assert.equal(("<socket fd %d 127.0.0.1:%d connected>"):format(
       client:fileno(), port), tostring(client))
     assert.matches("^<socket fd %d+ 0.0.0.0:0 open>$", tostring(open))
+    local unnamed <close>, other = helper.pair()
+    local _other <close> = other
+    assert.matches("^<socket fd %d+ connected>$", tostring(unnamed))
     open:close()
     assert.matches("^<socket.*closed>$", tostring(open))
   end)

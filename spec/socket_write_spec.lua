@@ -195,19 +195,6 @@ describe("sendall", function()
     assert.is_true(a:sendall("after"))
     assert.equal("after", b:recv(100))
   end)
-
-  it("keeps the order of one writer after the other", function()
-    local a <close>, b = helper.pair()
-    local reader = collect(b)
-    for i = 1, 2000 do assert.is_true(a:sendall(("%06d"):format(i):rep(50))) end
-    a:close()
-    local all = reader:get()
-    for i = 1, 2000 do
-      local from = (i - 1) * 300
-      assert.equal(("%06d"):format(i):rep(50), all:sub(from + 1, from + 300))
-    end
-    b:close()
-  end)
 end)
 
 describe("sendv", function()

@@ -6,6 +6,7 @@
 #include "base/except.h"
 #include "core/greenlet_fields.h"
 #include "core/park.h"
+#include "core/report.h"
 #include "core/timeout.h"
 
 static const char class_key = 0, raw_key = 0;
@@ -150,7 +151,16 @@ static int m_start_later(lua_State *L) {
 }
 
 static void describe_greenlet(lua_State *L, void *on) {
-  lua_pushfstring(L, "<Greenlet at %p>", on);
+  const struct gev_greenlet *g = on;
+  if (!g->ref) { /* not started: who else holds it is not known */
+    lua_pushfstring(L, "<Greenlet at %p: not started>", on);
+    return;
+  }
+  gev_push_hub(L, NULL);
+  gev_push_greenlet(L, lua_touserdata(L, -1), g);
+  gev_push_description(L, -1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 static const struct gev_waitop join_op = {"Greenlet:join", false,
                                           gev_waitq_cancel,

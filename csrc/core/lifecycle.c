@@ -38,7 +38,10 @@ static void unwind(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
   int ref = g->ref;
   lua_State *co = g->co;
   g->co = g->L = NULL;
+  g->flags |= GEV_NOVALUE;
   lua_resetthread(co);
+  lua_pushnil(L); /* no outcome; the coroutine was in its place */
+  lua_setiuservalue(L, -2, 1);
   gev_unanchor(L, h, ref);
 }
 

@@ -2,8 +2,8 @@
  *
  * The userdata owns its nodes and, through user value 1, keeps the objects
  * alive. Closed or collected, it takes every node out of its queue. A node
- * that is woken goes through the ready queue of the hub, which anchors the
- * userdata while any node is linked. */
+ * that is woken goes through the ready queue of the hub; whoever takes from
+ * the userdata, or will, keeps it alive. */
 #include "core/multiwait.h"
 
 #include <lauxlib.h>

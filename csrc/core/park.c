@@ -151,11 +151,14 @@ void gev_wait_end(struct gev_hub *h, struct gev_greenlet *g,
   leave(h, g, verdict);
 }
 
-void gev_interrupt(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
-  if (g->state != GEV_PARKED || g->shield) {
-    gev_add_pending(L, h, g);
-    return;
-  }
+void gev_raise_in(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
   gev_deliver(L, h, g);
   gev_wait_end(h, g, GEV_RAISED);
+}
+
+void gev_interrupt(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+  if (g->state == GEV_PARKED && !g->shield)
+    gev_raise_in(L, h, g);
+  else
+    gev_add_pending(L, h, g);
 }

@@ -66,6 +66,8 @@ void gev_deliver(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
 /* Ends a wait from outside, through op->cancel. */
 void gev_wait_end(struct gev_hub *h, struct gev_greenlet *g,
                   enum gev_verdict verdict);
+/* Raises the value on the top of L's stack (popped) in the parked g. */
+void gev_raise_in(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
 /* Raises the value on the top of L's stack (popped) in g: at once if it is
  * parked and not shielded, else at its next blocking call. */
 void gev_interrupt(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);

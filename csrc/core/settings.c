@@ -11,6 +11,14 @@ static int lib_monotonic(lua_State *L) {
   return 1;
 }
 
+/* time() -> seconds since 1970, with fractions */
+static int lib_time(lua_State *L) {
+  uv_timeval64_t now;
+  uv_gettimeofday(&now);
+  lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_usec / 1e6);
+  return 1;
+}
+
 /* getswitchinterval() -> seconds */
 static int lib_getswitchinterval(lua_State *L) {
   lua_pushnumber(L, (double)gev_hub(L)->switch_interval / 1e9);
@@ -33,6 +41,7 @@ static int lib_trackstacks(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"monotonic", lib_monotonic},
+    {"time", lib_time},
     {"getswitchinterval", lib_getswitchinterval},
     {"setswitchinterval", lib_setswitchinterval},
     {"trackstacks", lib_trackstacks},

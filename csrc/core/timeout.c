@@ -65,7 +65,7 @@ void gev_timeout_fire(struct gev_hub *h, struct gev_timer *timer) {
   luaL_checkstack(L, 4, NULL);
   push_exception(L, t);
   release(L, t, IDLE);
-  gev_interrupt(L, h, g);
+  gev_raise_in(L, h, g);
 }
 
 /* The one that fell due first, of those that pass the shield. */

@@ -239,11 +239,12 @@ static int m_tostring(lua_State *L) {
   lua_pushfstring(L, "<socket fd %d ", fd);
   int first = lua_gettop(L);
   if (connected || getsockname(fd, &a.u.sa, &a.len) == 0) {
-    if (gev_addr_push(L, connected ? &peer : &a) == 2) {
+    int n = gev_addr_push(L, connected ? &peer : &a);
+    if (n == 2) {
       lua_pushliteral(L, ":");
       lua_insert(L, -2);
     }
-    lua_pushliteral(L, " ");
+    lua_pushstring(L, n == 2 || lua_rawlen(L, -1) ? " " : "");
   }
   lua_pushstring(L, state);
   lua_pushliteral(L, ">");

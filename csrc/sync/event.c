@@ -29,8 +29,17 @@ static struct event *check(lua_State *L) {
 static void describe(lua_State *L, void *on) {
   lua_pushfstring(L, "<Event at %p>", on);
 }
-static const struct gev_waitop wait_op = {"Event:wait", false,
-                                          gev_waitq_cancel, describe};
+/* By the public function that waits. */
+static const char *const callers[] = {"Event:wait", "AsyncResult:get",
+                                      "AsyncResult:wait", "Group:join",
+                                      "Nursery:join", NULL};
+static const struct gev_waitop wait_ops[] = {
+    {"Event:wait", false, gev_waitq_cancel, describe},
+    {"AsyncResult:get", false, gev_waitq_cancel, describe},
+    {"AsyncResult:wait", false, gev_waitq_cancel, describe},
+    {"Group:join", false, gev_waitq_cancel, describe},
+    {"Nursery:join", false, gev_waitq_cancel, describe},
+};
 
 static int lib_event(lua_State *L) {
   struct event *e = lua_newuserdatauv(L, sizeof *e, 0);
@@ -77,9 +86,9 @@ static int wait_k(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
-/* e:wait([timeout]) -> bool: was it set at any time during the wait? Where
- * those who waited before are still on their way, it is their turn first. */
-static int m_wait(lua_State *L) {
+/* Where those who waited before are still on their way, it is their turn
+ * first. */
+static int wait(lua_State *L, const struct gev_waitop *op) {
   struct event *e = check(L);
   struct gev_hub *h = gev_hub(L);
   double timeout = gev_opttimeout(L, 2);
@@ -87,14 +96,22 @@ static int m_wait(lua_State *L) {
     lua_pushboolean(L, e->is_set);
     return 1;
   }
-  struct gev_greenlet *g = gev_park_begin(L, h, &wait_op);
+  struct gev_greenlet *g = gev_park_begin(L, h, op);
   if (e->is_set) {
     e->waking++;
-    return gev_park_ready(L, h, g, &wait_op, (lua_KContext)e, wait_k);
+    return gev_park_ready(L, h, g, op, (lua_KContext)e, wait_k);
   }
   gev_waitq_add(&e->waiters, &g->task);
-  return gev_park(L, h, g, &wait_op, e, gev_deadline(timeout),
-                  (lua_KContext)e, wait_k);
+  return gev_park(L, h, g, op, e, gev_deadline(timeout), (lua_KContext)e,
+                  wait_k);
+}
+
+/* e:wait([timeout]) -> bool: was it set at any time during the wait? */
+static int m_wait(lua_State *L) { return wait(L, &wait_ops[0]); }
+
+/* eventwait(event, timeout, caller): the same for another public function */
+static int lib_eventwait(lua_State *L) {
+  return wait(L, &wait_ops[luaL_checkoption(L, 3, NULL, callers)]);
 }
 
 static int m_tostring(lua_State *L) {
@@ -112,4 +129,7 @@ static const luaL_Reg methods[] = {
 
 void gev_open_event(lua_State *L, int hub) {
   gev_newwaitable(L, hub, "Event", methods, lib_event);
+  lua_pushvalue(L, hub);
+  lua_pushcclosure(L, lib_eventwait, 1);
+  lua_setfield(L, -2, "eventwait");
 }

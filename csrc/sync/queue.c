@@ -189,14 +189,45 @@ static int m_put_nowait(lua_State *L) {
 
 /* --- get ----------------------------------------------------------------- */
 
-/* Room was made: the first putter's item comes in. */
+/* push_item(queue, item) */
+static int push_item(lua_State *L) {
+  gev_store_push(L, &check(L)->store);
+  return 0;
+}
+
+/* Pops the item into the store. Only a PriorityQueue's comparison can fail:
+ * then the error, instead of the item, is on the stack. */
+static bool try_push(lua_State *L, struct queue *q) {
+  if (q->store.order != GEV_PRIORITY) {
+    gev_store_push(L, &q->store);
+    return true;
+  }
+  luaL_checkstack(L, 2, NULL);
+  lua_pushcfunction(L, push_item);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, -3, 2);
+  return lua_pcall(L, 2, 0, 0) == LUA_OK;
+}
+
+/* Room was made: the first putter's item comes in. If it does not compare,
+ * that is raised in its putter. */
 static void admit(lua_State *L, struct gev_hub *h, struct queue *q) {
   while (has_room(q) && !gev_waitq_empty(&q->putters)) {
     struct gev_greenlet *g = first(&q->putters);
+    if (!lua_checkstack(g->L, 1)) return; /* he waits for the next room */
     take_pending(L, g);
-    gev_store_push(L, &q->store);
-    q->unfinished++;
-    wake(h, g, q, GEV_WOKEN);
+    bool in = try_push(L, q);
+    q->unfinished += in;
+    if (first(&q->putters) != g) { /* killed or closed by a comparison */
+      lua_pop(L, !in);
+      continue;
+    }
+    enum gev_verdict verdict = in ? GEV_WOKEN : GEV_RAISED;
+    if (!in) {
+      lua_xmove(L, g->L, 1);
+      g->nargs = 1;
+    }
+    wake(h, g, q, verdict);
   }
 }
 

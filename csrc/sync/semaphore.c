@@ -34,8 +34,17 @@ static struct semaphore *check(lua_State *L) {
 static void describe(lua_State *L, void *on) {
   lua_pushfstring(L, "<Semaphore at %p>", on);
 }
-static const struct gev_waitop acquire_op = {"acquire", false,
-                                             gev_waitq_cancel, describe};
+/* By the public function that waits. */
+static const char *const callers[] = {"acquire", "Pool:spawn", "Pool:start",
+                                      "Pool:add", "Pool:wait_available",
+                                      NULL};
+static const struct gev_waitop acquire_ops[] = {
+    {"acquire", false, gev_waitq_cancel, describe},
+    {"Pool:spawn", false, gev_waitq_cancel, describe},
+    {"Pool:start", false, gev_waitq_cancel, describe},
+    {"Pool:add", false, gev_waitq_cancel, describe},
+    {"Pool:wait_available", false, gev_waitq_cancel, describe},
+};
 
 /* Semaphore([n=1 [, bound]]) */
 static int lib_semaphore(lua_State *L) {
@@ -60,8 +69,7 @@ static int acquire_k(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
-/* s:acquire([timeout]) -> bool */
-static int m_acquire(lua_State *L) {
+static int acquire(lua_State *L, const struct gev_waitop *op) {
   struct semaphore *s = check(L);
   struct gev_hub *h = gev_hub(L);
   double timeout = gev_opttimeout(L, 2);
@@ -70,10 +78,17 @@ static int m_acquire(lua_State *L) {
     s->counter -= s->counter > 0;
     return 1;
   }
-  struct gev_greenlet *g = gev_park_begin(L, h, &acquire_op);
+  struct gev_greenlet *g = gev_park_begin(L, h, op);
   gev_waitq_add(&s->waiters, &g->task);
-  return gev_park(L, h, g, &acquire_op, s, gev_deadline(timeout), 0,
-                  acquire_k);
+  return gev_park(L, h, g, op, s, gev_deadline(timeout), 0, acquire_k);
+}
+
+/* s:acquire([timeout]) -> bool */
+static int m_acquire(lua_State *L) { return acquire(L, &acquire_ops[0]); }
+
+/* semacquire(semaphore, timeout, caller): for another public function */
+static int lib_semacquire(lua_State *L) {
+  return acquire(L, &acquire_ops[luaL_checkoption(L, 3, NULL, callers)]);
 }
 
 /* s:release() */
@@ -165,5 +180,8 @@ static const luaL_Reg queue_methods[] = {
 
 void gev_open_semaphore(lua_State *L, int hub) {
   gev_newwaitable(L, hub, "Semaphore", methods, lib_semaphore);
+  lua_pushvalue(L, hub);
+  lua_pushcclosure(L, lib_semacquire, 1);
+  lua_setfield(L, -2, "semacquire");
   gev_newwaitable(L, hub, "waitqueue", queue_methods, lib_waitqueue);
 }

@@ -6,6 +6,9 @@ local core = require "gevent._core"
 
 -- An iterator over the tuples of several sequences; ends with the shortest.
 local function zip(seqs)
+  if type(seqs) ~= "table" or #seqs == 0 then
+    error("bad sequence (list or iterator function expected, got none)", 4)
+  end
   local sources = {}
   for i, seq in ipairs(seqs) do
     if type(seq) == "function" then
@@ -83,10 +86,17 @@ local function start(job)
   end
 end
 
+-- What this greenlet waits for stays in its place if the wait is interrupted.
 local function take(job)
   if not job.feeder then job.feeder = core.spawn(start, job) end
-  local result = job.queue:get()
+  local result = job.first or job.queue:get()
   if result ~= nil then
+    if not result:ready() then
+      job.first = result
+      local settle = result.join or result.wait
+      settle(result)
+    end
+    job.first = nil
     if job.slots then job.slots:release() end
     return result:get()
   end
@@ -111,6 +121,7 @@ local function imap(pool, fn, seqs, opts, ordered)
     pool = pool, fn = fn, items = zip(seqs), ordered = ordered,
     slots = maxsize and core.Semaphore(maxsize),
     queue = core.Queue(),
+    first = nil, -- taken from the queue, and not done yet
     running = 0, -- unordered: spawned and not done
     fed = false, -- the input has ended
     failed = false, failure = nil, -- the input raised

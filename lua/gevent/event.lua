@@ -2,7 +2,7 @@
 -- @module gevent.event
 local core = require "gevent._core"
 
-local unpack = table.unpack
+local eventwait, unpack = core.eventwait, table.unpack
 
 --- A flag that greenlets wait for: `:set() :clear() :is_set()`
 -- `:wait([timeout]) -> bool`, true if it was set at any time during the wait.
@@ -43,13 +43,15 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function AsyncResult:wait(timeout)
-  return self._done:wait(timeout)
+  return eventwait(self._done, timeout, "AsyncResult:wait")
 end
 
 --- The values; raises the error that was set, or `Timeout` at expiry.
 -- @tparam[opt] number timeout seconds
 function AsyncResult:get(timeout)
-  if not self._done:wait(timeout) then error(core.Timeout(timeout), 0) end
+  if not eventwait(self._done, timeout, "AsyncResult:get") then
+    error(core.Timeout(timeout), 0)
+  end
   if self._values then return unpack(self._values, 1, self._values.n) end
   error(self.exception, 0)
 end

@@ -46,21 +46,27 @@ function Nursery:cancel()
   killall(self)
 end
 
+local function wait(self)
+  return core.eventwait(self._empty, nil, "Nursery:join")
+end
+
 -- Waits for the children; where the wait is interrupted, kills them first.
+-- Where nothing may block they are killed and not waited for.
 local function drain(self)
   self._waiting = true
-  local ok, err = pcall(self._empty.wait, self._empty)
+  local ok, err = pcall(wait, self)
   if not ok then
     killall(self)
-    core.shield(self._empty.wait, self._empty)
+    pcall(core.shield, wait, self)
   end
   self._waiting = false
   return ok, err
 end
 
--- The failure, unless it has been raised in the owner already.
-local function undelivered(self)
-  if not self._failed then return false end
+-- Is there a failure that has not been raised in the owner? Then it is now.
+local function takefailure(self)
+  if not self._failed or self._delivered then return false end
+  self._delivered = true
   if not self._interrupting then return true end
   return core.uninterrupt(self._owner, self._failure)
 end
@@ -71,21 +77,20 @@ function Nursery:join()
   if core.getcurrent() ~= self._owner then
     error("only the greenlet that made a nursery may join it", 2)
   end
-  local pending = undelivered(self)
-  self._interrupting = false
   local ok, err = drain(self)
   self._closed = true
+  local failed = takefailure(self)
   if not ok then error(err, 0) end
-  if pending or undelivered(self) then error(self._failure, 0) end
+  if failed then error(self._failure, 0) end
 end
 
 -- Leaving the scope: by its end, as join; by an error, kill the children.
 function Nursery:__close(err)
   if self._closed then return end
   if err == nil then return self:join() end
-  if self._interrupting then core.uninterrupt(self._owner, self._failure) end
+  takefailure(self)
   killall(self)
-  core.shield(drain, self)
+  pcall(core.shield, drain, self)
   self._closed = true
 end
 
@@ -108,6 +113,7 @@ return function()
     _cancelled = false, -- by cancel()
     _closed = false, -- ended
     _interrupting = false, -- the owner was interrupted with the failure
+    _delivered = false, -- it has been raised, or dropped for another error
     _waiting = false, -- the owner waits for the children
   }, Nursery)
 end

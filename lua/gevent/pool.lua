@@ -3,6 +3,22 @@
 local core = require "gevent._core"
 local results = require "gevent._imap"
 
+local eventwait, semacquire = core.eventwait, core.semacquire
+
+-- The deadline of a time-out in seconds; nil is for ever.
+local function checktimeout(timeout, fname, index)
+  if timeout == nil then return nil end
+  if type(timeout) ~= "number" or not (timeout >= 0) then
+    error(("bad argument #%d to '%s' (seconds >= 0 expected, got %s)"):format(
+      index, fname, tostring(timeout)), 3)
+  end
+  return core.monotonic() + timeout
+end
+
+local function remaining(deadline)
+  return deadline and math.max(0, deadline - core.monotonic())
+end
+
 -- Group --------------------------------------------------------------------------
 
 --- A set of greenlets; each leaves it when it is done.
@@ -29,6 +45,13 @@ end
 function Group._room() return true end
 function Group._leave() end
 
+local function admit(self, greenlet, timeout, caller)
+  if self._members[greenlet] then return true end
+  if not self:_room(timeout, caller) then return nil, "timed out", "timeout" end
+  enter(self, greenlet)
+  return true
+end
+
 --- Takes a greenlet in. A pool that is full waits for room.
 -- @tparam Greenlet greenlet
 -- @tparam[opt] number timeout seconds
@@ -36,10 +59,8 @@ function Group._leave() end
 -- @return[2] nil, "timed out", "timeout"
 function Group:add(greenlet, timeout)
   checkgreenlet(greenlet, "add")
-  if self._members[greenlet] then return true end
-  if not self:_room(timeout) then return nil, "timed out", "timeout" end
-  enter(self, greenlet)
-  return true
+  checktimeout(timeout, "add", 2)
+  return admit(self, greenlet, timeout, "Pool:add")
 end
 
 --- Takes a greenlet in and starts it.
@@ -48,9 +69,11 @@ end
 -- @return as `add`
 function Group:start(greenlet, timeout)
   checkgreenlet(greenlet, "start")
-  local ok, message, code = self:add(greenlet, timeout)
-  if ok then greenlet:start() end
-  return ok, message, code
+  checktimeout(timeout, "start", 2)
+  local ok, message, code = admit(self, greenlet, timeout, "Pool:start")
+  if not ok then return nil, message, code end
+  greenlet:start()
+  return true
 end
 
 --- Starts a new greenlet in the group. A pool that is full waits for room.
@@ -59,7 +82,7 @@ end
 -- @treturn Greenlet
 function Group:spawn(fn, ...)
   local greenlet = self._class(fn, ...)
-  self:_room()
+  self:_room(nil, "Pool:spawn")
   enter(self, greenlet)
   greenlet:start()
   return greenlet
@@ -96,17 +119,17 @@ function Group:contains(greenlet) return self._members[greenlet] == true end
 -- @tparam[opt] boolean raise_error raise the failure of a present member
 -- @treturn boolean
 function Group:join(timeout, raise_error)
-  if not raise_error then return self._empty:wait(timeout) end
+  if not raise_error then return eventwait(self._empty, timeout, "Group:join") end
   local members = {}
   for greenlet in self:iter() do members[#members + 1] = greenlet end
-  local deadline = timeout and core.monotonic() + timeout
+  local deadline = checktimeout(timeout, "join", 1)
   local waiter <close> = core.multiwait(members, "joinall")
   for _ = 1, #members do
-    local greenlet = waiter:take(deadline and math.max(0, deadline - core.monotonic()))
+    local greenlet = waiter:take(remaining(deadline))
     if not greenlet then return false end
     if greenlet.exception ~= nil then error(greenlet.exception, 0) end
   end
-  return self._empty:wait(deadline and math.max(0, deadline - core.monotonic()))
+  return eventwait(self._empty, remaining(deadline), "Group:join")
 end
 
 --- Kills all members, also those that come meanwhile; each once.
@@ -114,7 +137,7 @@ end
 -- @tparam[opt=true] boolean block wait for their end
 -- @tparam[opt] number timeout seconds
 function Group:kill(exception, block, timeout)
-  local deadline = timeout and core.monotonic() + timeout
+  local deadline = checktimeout(timeout, "kill", 3)
   local killed, current = {}, core.getcurrent()
   repeat
     for greenlet in self:iter() do
@@ -127,8 +150,7 @@ function Group:kill(exception, block, timeout)
     local others = self._size - (self._members[current] and 1 or 0)
     if others == 0 then return end
     local waiter <close> = core.multiwait(self:_others(current), "killall")
-    local left = deadline and math.max(0, deadline - core.monotonic())
-    if not waiter:take(left) then return end
+    if not waiter:take(remaining(deadline)) then return end
     core.sleep(0) -- let it leave the group
   until false
 end
@@ -251,8 +273,8 @@ local Pool = {__name = "Pool", __len = Group.__len, __close = Group.__close,
 Pool.__index = Pool
 setmetatable(Pool, {__index = Group})
 
-function Pool:_room(timeout)
-  return self._permits == nil or self._permits:acquire(timeout)
+function Pool:_room(timeout, caller)
+  return self._permits == nil or semacquire(self._permits, timeout, caller)
 end
 
 function Pool:_leave()
@@ -269,7 +291,7 @@ end
 function Pool:wait_available(timeout)
   local permits = self._permits
   if not permits then return true end
-  if not permits:acquire(timeout) then return false end
+  if not semacquire(permits, timeout, "Pool:wait_available") then return false end
   permits:release()
   return true
 end

@@ -299,4 +299,162 @@ function socket.create_server(listener, opts)
   return listen(family, host, port, opts)
 end
 
+-- What is written in C, for LDoc ----------------------------------------------------
+
+--- Makes a socket.
+-- @function socket
+-- @tparam[opt="inet"] string family "inet", "inet6", "unix"
+-- @tparam[opt="stream"] string type "stream", "dgram"
+-- @treturn[1] socket
+-- @return[2] nil, message, code
+
+--- Makes two sockets that are connected.
+-- @function socketpair
+-- @tparam[opt="unix"] string family
+-- @tparam[opt="stream"] string type
+-- @return socket, socket; or nil, message, code
+
+--- Makes a socket that takes a descriptor over.
+-- @function fromfd
+-- @tparam integer fd
+-- @treturn[1] socket
+-- @return[2] nil, message, code
+
+--- Waits until a descriptor of somebody else's can be read.
+-- @function wait_read
+-- @tparam integer fd
+-- @tparam[opt] number timeout seconds
+-- @return true, or false at expiry; or nil, message, code
+
+--- Waits until a descriptor of somebody else's can be written to.
+-- @function wait_write
+-- @tparam integer fd
+-- @tparam[opt] number timeout seconds
+-- @return true, or false at expiry; or nil, message, code
+
+--- A socket. Fields: `family type closed`. What fails returns nil, message,
+-- code; all is told in `docs/sockets.md`.
+-- @type socket
+
+--- Gives it an address.
+-- @function socket:bind
+-- @tparam string host or path
+-- @tparam integer port
+
+--- Lets clients connect.
+-- @function socket:listen
+-- @tparam[opt=1024] integer backlog
+
+--- Waits for a client.
+-- @function socket:accept
+-- @tparam[opt] number timeout seconds
+-- @return socket, host, port
+
+--- Connects.
+-- @function socket:connect
+-- @tparam string host or path, and then no port
+-- @tparam integer port
+-- @tparam[opt] number timeout seconds
+-- @return true
+
+--- What is there, up to n bytes.
+-- @function socket:recv
+-- @tparam integer n
+-- @tparam[opt] number timeout seconds
+-- @treturn string "" at the end
+
+--- Reads by the formats of `io`: a number, "l", "L", "a".
+-- @function socket:read
+-- @param ... formats; "l" if none
+
+--- Iterates over `read(...)`; a failure raises.
+-- @function socket:lines
+-- @param ... formats; "l" if none
+-- @treturn function
+
+--- Reads up to a delimiter, and with it.
+-- @function socket:readuntil
+-- @tparam string delimiter
+-- @tparam[opt] integer max bytes; more is "toolong"
+-- @tparam[opt] number timeout seconds
+
+--- Reads n bytes.
+-- @function socket:readexactly
+-- @tparam integer n
+-- @tparam[opt] number timeout seconds
+
+--- Sends what the system takes at once, at least one byte.
+-- @function socket:send
+-- @tparam string data
+-- @treturn integer bytes
+
+--- Sends all.
+-- @function socket:sendall
+-- @tparam string data
+-- @tparam[opt] number timeout seconds
+-- @return true; or nil, message, code, bytes sent
+
+--- Sends all parts, without joining them.
+-- @function socket:sendv
+-- @tparam {string,...} parts
+-- @return true; or nil, message, code, bytes sent
+
+--- Writes as `io` does.
+-- @function socket:write
+-- @param ... strings and numbers
+-- @treturn socket
+
+--- Sends what `setvbuf` has collected.
+-- @function socket:flush
+-- @treturn socket
+
+--- Says when `write` sends.
+-- @function socket:setvbuf
+-- @tparam string mode "no", "full", "line"
+-- @tparam[opt=8192] integer size
+
+--- Ends a direction.
+-- @function socket:shutdown
+-- @tparam[opt="rw"] string how "r", "w", "rw"
+
+--- Closes it. Whoever waits on it gets "EBADF".
+-- @function socket:close
+
+--- Limits the time of each call.
+-- @function socket:settimeout
+-- @tparam ?number seconds nil: no limit; 0: do not wait
+
+--- The limit.
+-- @function socket:gettimeout
+-- @treturn ?number
+
+--- Its own address.
+-- @function socket:getsockname
+-- @return host, port; or path
+
+--- The other end's address.
+-- @function socket:getpeername
+-- @return host, port; or path
+
+--- Sets an option by its C name, with or without prefix.
+-- @function socket:setsockopt
+-- @tparam string name
+-- @param value
+
+--- The value of an option.
+-- @function socket:getsockopt
+-- @tparam string name
+
+--- Its descriptor; -1 when closed.
+-- @function socket:fileno
+-- @treturn integer
+
+--- Gives up its descriptor, which is the caller's then.
+-- @function socket:detach
+-- @treturn integer
+
+--- Another socket on a copy of the descriptor.
+-- @function socket:dup
+-- @treturn socket
+
 return socket
