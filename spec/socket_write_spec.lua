@@ -202,8 +202,7 @@ describe("sendv", function()
     local a <close>, b = helper.pair()
     local _b <close> = b
     assert.is_true(a:sendv {"a", "", "b\0", 3, "d"})
-    assert.is_true(a:sendv {})
-    assert.is_true(a:sendv {"", ""})
+    assert.is_true(a:sendv {} and a:sendv {"", ""})
     assert.equal("ab\0003d", drain(b))
   end)
 

@@ -29,7 +29,10 @@ void gev_push_hub(lua_State *L, struct gev_hub *h) {
 /* Its wait is over for good; pending <close> variables run, without a chance
  * to block. */
 static void unwind(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
-  if (g->state == GEV_PARKED) gev_wait_end(h, g, GEV_CLOSED);
+  if (g->state == GEV_PARKED)
+    gev_wait_end(h, g, GEV_CLOSED);
+  else if (g->state == GEV_READY && g->op && g->on && g->op->cancel)
+    g->op->cancel(h, g, g->on); /* woken, but will not run to let go of it */
   gev_unlink(&g->task.link);
   gev_timer_stop(h, &g->timer);
   gev_timeouts_forget(g);

@@ -105,14 +105,18 @@ static int lib_multiwait(lua_State *L) {
   m->hub = gev_hub(L);
   m->op = &take_ops[caller];
   m->ready_end = &m->ready;
-  lua_pushvalue(L, 1);
+  lua_createtable(L, (int)n, 0); /* its own: the user may change his list */
+  lua_pushvalue(L, -1);
   lua_setiuservalue(L, 2, 1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 2);
   for (int i = 1; i <= (int)n; i++) {
     lua_rawgeti(L, 1, i);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 3, i);
     link_node(L, m, i);
   }
+  lua_settop(L, 2);
   return 1;
 }
 

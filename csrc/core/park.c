@@ -101,6 +101,7 @@ int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
                    const struct gev_waitop *op, lua_KContext ctx,
                    lua_KFunction k) {
   g->op = op;
+  g->on = NULL;
   g->L = L;
   g->nargs = 0;
   g->verdict = GEV_WOKEN;

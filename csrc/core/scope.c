@@ -7,13 +7,25 @@
 
 /* --- shield --------------------------------------------------------------- */
 
-/* The shield is the greenlet's whose code runs, also where the function was
- * left by an error. */
+/* Stands in a to-be-closed slot of the call: so the shield ends however the
+ * call does, also where it is in a coroutine that is closed inside it. User
+ * value 1 keeps the greenlet alive. */
+struct guard {
+  const struct gev_class *cls;
+  struct gev_greenlet *g;
+};
+static const struct gev_class guard_class = {"shield", NULL, NULL};
+
+static int guard_close(lua_State *L) {
+  struct guard *guard = gev_check(L, 1, &guard_class);
+  guard->g->shield--;
+  return 0;
+}
+
 static int shield_k(lua_State *L, int status, lua_KContext ctx) {
-  struct gev_greenlet *g = (struct gev_greenlet *)ctx;
-  g->shield--;
-  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-  return lua_gettop(L);
+  (void)status;
+  (void)ctx;
+  return lua_gettop(L) - 1;
 }
 
 /* shield(fn, ...) -> its results. Kills and the Timeouts of others that come
@@ -21,13 +33,20 @@ static int shield_k(lua_State *L, int status, lua_KContext ctx) {
 static int lib_shield(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   gev_checkcallable(L, 1);
-  struct gev_greenlet *g = h->current;
-  if (!g) return luaL_error(L, "shield: not in a callback of the hub");
-  g->shield++;
-  int nargs = lua_gettop(L) - 1;
-  int status =
-      lua_pcallk(L, nargs, LUA_MULTRET, 0, (lua_KContext)g, shield_k);
-  return shield_k(L, status, (lua_KContext)g);
+  if (!h->current)
+    return luaL_error(L, "shield: not in a callback of the hub");
+  struct guard *guard = lua_newuserdatauv(L, sizeof *guard, 1);
+  guard->cls = &guard_class;
+  guard->g = h->current;
+  gev_push_greenlet(L, h, h->current);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, -2);
+  lua_insert(L, 1);
+  lua_toclose(L, 1);
+  guard->g->shield++;
+  lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, shield_k);
+  return shield_k(L, LUA_OK, 0);
 }
 
 /* --- for nurseries ------------------------------------------------------- */
@@ -60,8 +79,9 @@ static int lib_setquiet(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg functions[] = {{"shield", lib_shield},
-                                     {"interrupt", lib_interrupt},
+static const luaL_Reg guard_methods[] = {{"__close", guard_close},
+                                         {NULL, NULL}};
+static const luaL_Reg functions[] = {{"interrupt", lib_interrupt},
                                      {"uninterrupt", lib_uninterrupt},
                                      {"setquiet", lib_setquiet},
                                      {NULL, NULL}};
@@ -69,4 +89,9 @@ static const luaL_Reg functions[] = {{"shield", lib_shield},
 void gev_open_scope(lua_State *L, int hub) {
   lua_pushvalue(L, hub);
   luaL_setfuncs(L, functions, 1);
+  lua_pushvalue(L, hub);
+  lua_pushvalue(L, hub);
+  gev_newclass(L, "shield", guard_methods, 1);
+  lua_pushcclosure(L, lib_shield, 2);
+  lua_setfield(L, -2, "shield");
 }

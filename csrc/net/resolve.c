@@ -82,7 +82,7 @@ static void cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
   (void)h;
   (void)g;
   l->waiter = NULL;
-  uv_cancel((uv_req_t *)&l->req); /* its callback comes in any case */
+  if (!l->answered) uv_cancel((uv_req_t *)&l->req); /* it is called back */
 }
 
 static const struct gev_waitop info_op = {"getaddrinfo", true, cancel, NULL};
