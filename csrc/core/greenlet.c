@@ -17,6 +17,7 @@
 
 const char gev_key_args = 0, gev_key_links = 0, gev_key_pending = 0,
            gev_key_traceback = 0, gev_key_stack = 0;
+enum { MAX_ARGS = 30000 };
 static const char tracebacks_key = 0; /* of coroutines that fail: weak */
 static const char pool_key = 0;       /* coroutines to be used again */
 
@@ -146,22 +147,30 @@ void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
   gev_waitq_init(&g->joiners);
 }
 
+/* Copies the function and its arguments to the coroutine, above the body. */
+static void load(lua_State *L, struct gev_greenlet *g, int first, int nargs) {
+  lua_State *co = g->co;
+  if (nargs > LUA_MINSTACK - 4 &&
+      (nargs > MAX_ARGS || !lua_checkstack(co, nargs + 2)))
+    luaL_error(L, "too many arguments to a greenlet");
+  luaL_checkstack(L, nargs + 1, "too many arguments to a greenlet");
+  lua_pushcfunction(co, body);
+  for (int i = first; i <= first + nargs; i++) lua_pushvalue(L, i);
+  lua_xmove(L, co, nargs + 1);
+  g->nargs = (int16_t)(nargs + 1);
+}
+
 struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
-                                      int nargs, uint16_t flags) {
+                                      int cls, int first, int nargs,
+                                      uint16_t flags) {
   luaL_checkstack(L, 4, NULL);
   struct gev_greenlet *g = lua_newuserdatauv(L, sizeof *g, 3);
   gev_greenlet_init(g, flags);
-  lua_insert(L, -2);
+  lua_pushvalue(L, cls);
   lua_setmetatable(L, -2);
   gev_tree_enter(L, h, g);
-  lua_State *co = take_coroutine(L, h, g);
-  g->co = g->L = co;
-  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 2))
-    luaL_error(L, "too many arguments to a greenlet");
-  lua_rotate(L, -(nargs + 2), 1); /* userdata below the function */
-  lua_pushcfunction(co, body);
-  lua_xmove(L, co, nargs + 1);
-  g->nargs = (int16_t)(nargs + 1);
+  g->co = g->L = take_coroutine(L, h, g);
+  load(L, g, first, nargs);
   return g;
 }
 
@@ -172,8 +181,7 @@ void gev_greenlet_start(lua_State *L, struct gev_hub *h,
     gev_loop(L, h);
     gev_timer_reserve(L, h);
   }
-  lua_pushvalue(L, -1);
-  g->ref = gev_anchor(L, h);
+  g->ref = gev_anchor(L, h, -1);
   g->state = GEV_STARTING;
   g->flags |= GEV_BEGUN;
   h->greenlets++;
@@ -273,11 +281,26 @@ void gev_greenlet_finish(struct gev_hub *h, struct gev_greenlet *g,
   gev_greenlet_notify(h, g);
 }
 
-/* Calls one link. Stack: list of links, greenlet, kind, function (the last
- * two are popped). */
+/* A link that was not made by rawlink has a greenlet of its own, which runs
+ * now, not in its turn: it may unlink others. The function is on the top of
+ * the stack, the dead greenlet at `greenlet`. */
+static void spawn_link(lua_State *L, struct gev_hub *h, int greenlet) {
+  lua_pushvalue(L, greenlet);
+  gev_push_rawclass(L, h);
+  int class = lua_gettop(L);
+  struct gev_greenlet *g = gev_greenlet_new(L, h, class, class - 2, 1,
+                                            GEV_RAW | GEV_POOLED);
+  gev_greenlet_start(L, h, g, 0);
+  gev_unlink(&g->task.link);
+  gev_greenlet_run(h, &g->task);
+  lua_settop(L, class - 3);
+}
+
+/* Calls one link. Stack: is it a rawlink, function (both are popped). */
 static void fire_link(lua_State *L, struct gev_hub *h, int greenlet) {
-  if (lua_toboolean(L, -2)) { /* rawlink: here and now */
-    lua_pushvalue(L, -1);
+  if (!lua_toboolean(L, -2)) {
+    spawn_link(L, h, greenlet);
+  } else { /* here and now */
     lua_pushvalue(L, greenlet);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
       lua_pushvalue(L, greenlet);
@@ -285,16 +308,7 @@ static void fire_link(lua_State *L, struct gev_hub *h, int greenlet) {
       lua_pushnil(L);
       gev_report(h);
     }
-    lua_pop(L, 2);
-    return;
   }
-  lua_remove(L, -2);
-  lua_pushvalue(L, greenlet);
-  gev_push_rawclass(L, h);
-  struct gev_greenlet *g = gev_greenlet_new(L, h, 1, GEV_RAW | GEV_POOLED);
-  gev_greenlet_start(L, h, g, 0);
-  gev_unlink(&g->task.link); /* now, not in its turn: it may unlink others */
-  gev_greenlet_run(h, &g->task);
   lua_pop(L, 1);
 }
 
@@ -359,8 +373,7 @@ void gev_greenlet_notify(struct gev_hub *h, struct gev_greenlet *g) {
 static void never_run(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
                       int idx) {
   if (g->state == GEV_NEW) {
-    lua_pushvalue(L, idx);
-    g->ref = gev_anchor(L, h);
+    g->ref = gev_anchor(L, h, idx);
   } else if (gev_heap_has(&g->timer.node)) {
     gev_timer_stop(h, &g->timer);
   } else {

@@ -88,10 +88,11 @@ static inline bool gev_has_pending(const struct gev_greenlet *g) {
  * other tasks. In core/hub.c. */
 void gev_greenlet_run(struct gev_hub *h, struct gev_task *t);
 
-/* Pops a class, `nargs` arguments and the function below them; pushes a new,
- * unstarted greenlet of that class that will call it. */
+/* Pushes a new, unstarted greenlet of the class at index `cls` that will call
+ * the function at index `first` with the `nargs` values that follow it. */
 struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
-                                      int nargs, uint16_t flags);
+                                      int cls, int first, int nargs,
+                                      uint16_t flags);
 /* Queues the greenlet on the top of the stack, now or at `due` (else 0).
  * Only the first start counts. */
 void gev_greenlet_start(lua_State *L, struct gev_hub *h,

@@ -40,8 +40,7 @@ static int add_link(lua_State *L, int kind) {
   lua_rawseti(L, 4, (lua_Integer)lua_rawlen(L, 4) + 1);
   g->flags |= GEV_LINKED;
   if (g->state == GEV_DEAD && !(g->flags & GEV_NOTIFYING)) {
-    lua_pushvalue(L, 1); /* over already: the link fires in the next pass */
-    if (!g->ref) g->ref = gev_anchor(L, h);
+    if (!g->ref) g->ref = gev_anchor(L, h, 1); /* over: in the next pass */
     g->flags |= GEV_NOTIFYING;
     gev_ready(h, &g->task);
   }

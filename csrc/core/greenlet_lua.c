@@ -26,36 +26,29 @@ void gev_push_rawclass(lua_State *L, struct gev_hub *h) {
 
 /* --- making -------------------------------------------------------------- */
 
-/* Keeps a copy of the n arguments below the class on the top, as a table on
- * the top of all; nothing where there are none. */
-static void copy_args(lua_State *L, int n) {
-  if (n == 0) {
-    lua_pushnil(L);
-    return;
-  }
+/* Keeps a copy of the n values from index `first` on as the args of the
+ * greenlet on the top. */
+static void keep_args(lua_State *L, int first, int n) {
+  gev_make_extra(L, -1);
   lua_createtable(L, n, 0);
-  for (int i = 1; i <= n; i++) {
-    lua_pushvalue(L, -2 - n + i - 1);
-    lua_rawseti(L, -2, i);
+  for (int i = 0; i < n; i++) {
+    lua_pushvalue(L, first + i);
+    lua_rawseti(L, -2, i + 1);
   }
+  lua_rawsetp(L, -2, &gev_key_args);
+  lua_pop(L, 1);
 }
 
 /* From index `first` on: the function, `hidden` arguments that args does not
- * show, arguments; the class on the top. Pushes the unstarted greenlet. */
-static struct gev_greenlet *make(lua_State *L, int first, int hidden,
-                                 uint16_t flags) {
-  struct gev_hub *h = gev_hub(L);
-  int nargs = lua_gettop(L) - first - 1;
+ * show, arguments. Pushes the unstarted greenlet, of the class at cls. */
+static struct gev_greenlet *make(lua_State *L, int cls, int first,
+                                 int hidden, uint16_t flags) {
+  int nargs = lua_gettop(L) - first;
   gev_checkcallable(L, first);
-  if (nargs == hidden || (flags & GEV_RAW))
-    return gev_greenlet_new(L, h, nargs, flags);
-  copy_args(L, nargs - hidden);
-  lua_insert(L, first); /* below the function */
-  struct gev_greenlet *g = gev_greenlet_new(L, h, nargs, flags);
-  gev_make_extra(L, -1);
-  lua_pushvalue(L, first);
-  lua_rawsetp(L, -2, &gev_key_args);
-  lua_pop(L, 1);
+  struct gev_greenlet *g =
+      gev_greenlet_new(L, gev_hub(L), cls, first, nargs, flags);
+  if (nargs > hidden && !(flags & GEV_RAW))
+    keep_args(L, first + 1 + hidden, nargs - hidden);
   return g;
 }
 
@@ -63,8 +56,7 @@ static struct gev_greenlet *make(lua_State *L, int first, int hidden,
 static int lib_spawn(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   luaL_checkany(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(2));
-  gev_greenlet_start(L, h, make(L, 1, 0, GEV_POOLED), 0);
+  gev_greenlet_start(L, h, make(L, lua_upvalueindex(2), 1, 0, GEV_POOLED), 0);
   return 1;
 }
 
@@ -72,8 +64,8 @@ static int lib_spawn(lua_State *L) {
 static int lib_spawn_raw(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   luaL_checkany(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(2));
-  gev_greenlet_start(L, h, make(L, 1, 0, GEV_RAW | GEV_POOLED), 0);
+  gev_greenlet_start(
+      L, h, make(L, lua_upvalueindex(2), 1, 0, GEV_RAW | GEV_POOLED), 0);
   return 1;
 }
 
@@ -83,7 +75,9 @@ static int lib_spawn_later(lua_State *L) {
   double seconds = gev_checkseconds(L, 1);
   luaL_checkany(L, 2);
   push_class(L);
-  gev_greenlet_start(L, h, make(L, 2, 0, GEV_POOLED), gev_deadline(seconds));
+  lua_replace(L, 1);
+  gev_greenlet_start(L, h, make(L, 1, 2, 0, GEV_POOLED),
+                     gev_deadline(seconds));
   return 1;
 }
 
@@ -91,8 +85,7 @@ static int lib_spawn_later(lua_State *L) {
 static int base_call(lua_State *L) {
   if (!gev_callable(L, 2))
     return gev_argerror(L, 1, "Greenlet", "function expected");
-  lua_pushvalue(L, 1);
-  make(L, 2, 0, 0);
+  make(L, 1, 2, 0, 0);
   return 1;
 }
 
@@ -106,8 +99,7 @@ static int class_call(lua_State *L) {
   lua_insert(L, 2);
   lua_pushnil(L); /* the place of self, which is yet to be made */
   lua_insert(L, 3);
-  lua_pushvalue(L, 1);
-  struct gev_greenlet *g = make(L, 2, 1, 0);
+  struct gev_greenlet *g = make(L, 1, 2, 1, 0);
   lua_pushvalue(L, -1);
   lua_xmove(L, g->co, 1);
   lua_replace(g->co, 3); /* body, _run, self, ... */
@@ -367,7 +359,8 @@ void gev_greenlet_newmain(lua_State *L, struct gev_hub *h) {
   g->co = g->L = h->L;
   push_class(L);
   lua_setmetatable(L, -2);
-  g->ref = gev_anchor(L, h);
+  g->ref = gev_anchor(L, h, -1);
+  lua_pop(L, 1);
   h->main = h->current = g;
   h->running = h->L;
 }

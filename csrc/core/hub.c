@@ -260,18 +260,22 @@ void gev_request_done(struct gev_request *r) { gev_unlink(&r->link); }
 
 /* --- anchors ------------------------------------------------------------- */
 
-int gev_anchor(lua_State *L, struct gev_hub *h) {
+/* Room for one more in the free list: to free it later cannot fail. */
+static void grow_freerefs(lua_State *L, struct gev_hub *h) {
+  int cap = h->capfree ? h->capfree * 2 : 64;
+  int *refs = realloc(h->freerefs, (size_t)cap * sizeof *refs);
+  if (!refs) luaL_error(L, "not enough memory");
+  h->freerefs = refs;
+  h->capfree = cap;
+}
+
+int gev_anchor(lua_State *L, struct gev_hub *h, int idx) {
   if (h->closing) luaL_error(L, "gevent: the Lua state is being closed");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
-  lua_insert(L, -2);
+  if (!h->nfree && h->nref >= h->capfree) grow_freerefs(L, h);
   int ref = h->nfree ? h->freerefs[h->nfree - 1] : h->nref + 1;
-  if (!h->nfree && h->nref >= h->capfree) { /* room to free it later */
-    int cap = h->capfree ? h->capfree * 2 : 64;
-    int *refs = realloc(h->freerefs, (size_t)cap * sizeof *refs);
-    if (!refs) luaL_error(L, "not enough memory");
-    h->freerefs = refs;
-    h->capfree = cap;
-  }
+  idx = lua_absindex(L, idx);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
+  lua_pushvalue(L, idx);
   lua_rawseti(L, -2, ref);
   lua_pop(L, 1);
   if (h->nfree)
@@ -293,5 +297,5 @@ void gev_unanchor(lua_State *L, struct gev_hub *h, int ref) {
 void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
   lua_rawgeti(L, -1, ref);
-  lua_remove(L, -2);
+  lua_replace(L, -2);
 }

@@ -151,8 +151,8 @@ void gev_request_add(struct gev_hub *h, struct gev_request *r, uv_req_t *req);
 void gev_request_done(struct gev_request *r);
 
 /* --- anchors: what must not be collected while C points at it ------------ */
-/* Anchors the value on the top of L's stack (popped). Raises out of memory. */
-int gev_anchor(lua_State *L, struct gev_hub *h);
+/* Anchors the value at idx. Raises out of memory, and in a closing state. */
+int gev_anchor(lua_State *L, struct gev_hub *h, int idx);
 void gev_unanchor(lua_State *L, struct gev_hub *h, int ref);
 void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref);
 

@@ -142,8 +142,7 @@ static void start(lua_State *L, struct gev_timeout *t) {
   if (t->seconds < 0) return;
   gev_loop(L, h);
   gev_timer_reserve(L, h);
-  lua_pushvalue(L, -1);
-  t->ref = gev_anchor(L, h);
+  t->ref = gev_anchor(L, h, -1);
   t->target = h->current;
   t->shield = t->target->shield;
   t->state = PENDING;

@@ -1,0 +1,238 @@
+-- Many greenlets at once, and one after the other: no error, no depth, and the
+-- memory comes back. Each measurement runs in a fresh interpreter, which
+-- prints what it found; hostile modes take smaller numbers.
+
+local helper = require "helper"
+local gevent = require "gevent"
+local it = helper.it
+
+local function scaled(n) return math.max(1000, math.floor(n / helper.scale)) end
+
+-- Runs before each program: `used()` is the memory of the Lua state in KB,
+-- `rss()` that of the process.
+local PRELUDE = [[
+  local gevent = require "gevent"
+  local N = tonumber(arg[1])
+  local function used()
+    for _ = 1, 3 do
+      gevent.spawn(gevent.sleep):join()
+      collectgarbage()
+    end
+    return collectgarbage "count"
+  end
+  local function rss()
+    local f <close> = io.open("/proc/self/statm")
+    if not f then return 0 end
+    f:read "n"
+    return f:read "n" * 4
+  end
+  local function stats_are_zero()
+    local stats = gevent.get_hub():stats()
+    for _, what in ipairs {"greenlets", "timers", "ready", "refs"} do
+      assert(stats[what] == 0, what .. " " .. stats[what])
+    end
+  end
+  -- Finished greenlets leave some coroutines, a fixed number, to new ones.
+  local first = {}
+  for i = 1, 300 do first[i] = gevent.spawn(gevent.sleep, 0) end
+  gevent.joinall(first)
+  first = nil
+]]
+
+--- Runs the program; it prints "before after" in KB, and more if it likes.
+local function measure(n, program)
+  local code, out, err = helper.run_lua(PRELUDE .. program,
+    {args = {tostring(n)}, timeout = 60})
+  assert.equal(0, code, err)
+  assert.equal("", err)
+  local numbers = {}
+  for word in out:gmatch "%S+" do numbers[#numbers + 1] = tonumber(word) end
+  return table.unpack(numbers)
+end
+
+local function expect_back(before, after)
+  assert.is_true(after <= before * 1.1,
+    ("%.0f KB, were %.0f"):format(after, before))
+end
+
+local NO_DEADLINE = {deadline = 100}
+
+describe("memory comes back to within 10 %", function()
+  it("after a million of spawn and join", function()
+    expect_back(measure(scaled(1000000), [[
+      local before, sum = used(), 0
+      local function work(i) return i end
+      for i = 1, N do sum = sum + gevent.spawn(work, i):get() end
+      assert(sum == N * (N + 1) // 2)
+      local after = used()
+      stats_are_zero()
+      print(before, after)
+    ]]))
+  end, NO_DEADLINE)
+
+  it("after a million spawned a thousand at a time", function()
+    expect_back(measure(scaled(1000000), [[
+      local before, done = used(), 0
+      local function work() gevent.sleep(0) done = done + 1 end
+      for _ = 1, N // 1000 do
+        local list = {}
+        for i = 1, 1000 do list[i] = gevent.spawn(work) end
+        gevent.joinall(list)
+      end
+      assert(done == N // 1000 * 1000)
+      local after = used()
+      stats_are_zero()
+      print(before, after)
+    ]]))
+  end, NO_DEADLINE)
+
+  it("after 100,000 sleepers, half of them killed", function()
+    local before, after, each = measure(scaled(100000), [[
+      local before, woken = used(), 0
+      local list = {}
+      for i = 1, N do
+        list[i] = gevent.spawn(function()
+          gevent.sleep(i % 2 == 0 and 0.5 or 3600)
+          woken = woken + 1
+        end)
+      end
+      gevent.sleep(0)
+      local each = (collectgarbage "count" - before) / N
+      assert(gevent.get_hub():stats().timers == N)
+      local victims, others = {}, {}
+      for i = 1, N do
+        table.insert(i % 2 == 0 and others or victims, list[i])
+      end
+      gevent.killall(victims)
+      assert(gevent.get_hub():stats().timers <= N // 2)
+      gevent.joinall(others)
+      assert(woken == #others)
+      list, victims, others = nil, nil, nil
+      local after = used()
+      stats_are_zero()
+      print(before, after, each)
+    ]])
+    expect_back(before, after)
+    assert.is_true(each < 4, ("%g KB each"):format(each))
+  end, NO_DEADLINE)
+
+  it("after a million timers that were cancelled", function()
+    expect_back(measure(scaled(1000000), [[
+      local before = used()
+      for _ = 1, N do
+        local t <close> = gevent.Timeout.start_new(3600)
+      end
+      assert(gevent.get_hub():stats().timers == 0)
+      local after = used()
+      stats_are_zero()
+      print(before, after)
+    ]]))
+  end, NO_DEADLINE)
+
+  it("after 100,000 waiters on one event, queue, semaphore", function()
+    expect_back(measure(scaled(100000), [[
+      local e = require("gevent.event").Event()
+      local q = require("gevent.queue").Queue()
+      local s = require("gevent.lock").Semaphore(0)
+      local before = used()
+      local list = {}
+      for i = 1, N do
+        local kind = i % 3
+        list[i] = gevent.spawn(function()
+          if kind == 0 then return e:wait() end
+          if kind == 1 then return q:get() end
+          return s:acquire()
+        end)
+      end
+      gevent.sleep(0)
+      e:set()
+      for i = 1, N do
+        if i % 3 == 1 then q:put(i) elseif i % 3 == 2 then s:release() end
+      end
+      gevent.joinall(list)
+      for i = 1, N do assert(list[i].value, i) end
+      list = nil
+      local after = used()
+      stats_are_zero()
+      print(before, after)
+    ]]))
+  end, NO_DEADLINE)
+
+  it("of the process, too: a second round takes no more", function()
+    local first, second = measure(scaled(50000), [[
+      local function round()
+        local list = {}
+        for i = 1, N do list[i] = gevent.spawn(gevent.sleep, 0.01) end
+        gevent.joinall(list)
+        list = nil
+        used()
+        return rss()
+      end
+      round()
+      local first = round()
+      round()
+      print(first, round())
+    ]])
+    expect_back(first, second)
+  end, NO_DEADLINE)
+end)
+
+describe("depth", function()
+  it("spawn in spawn, 100,000 deep, in order", function()
+    expect_back(measure(scaled(100000), [[
+      local before, order = used(), 0
+      local function descend(n)
+        order = order + 1
+        assert(order == N - n + 1)
+        if n > 1 then gevent.spawn(descend, n - 1) end
+      end
+      gevent.spawn(descend, N)
+      gevent.wait()
+      assert(order == N)
+      local after = used()
+      stats_are_zero()
+      print(before, after)
+    ]]))
+  end, NO_DEADLINE)
+
+  it("each joins the next, 20,000 deep", function()
+    expect_back(measure(scaled(20000), [[
+      local before = used()
+      local function descend(n)
+        if n == 0 then return 0 end
+        return 1 + gevent.spawn(descend, n - 1):get()
+      end
+      assert(gevent.spawn(descend, N):get() == N)
+      local after = used()
+      stats_are_zero()
+      print(before, after)
+    ]]))
+  end, NO_DEADLINE)
+
+  it("links that spawn and link, 20,000 in a row", function()
+    expect_back(measure(scaled(20000), [[
+      local before, n = used(), 0
+      local finished = require("gevent.event").Event()
+      local function again()
+        n = n + 1
+        if n == N then return finished:set() end
+        gevent.spawn(function() end):link(again)
+      end
+      again()
+      finished:wait()
+      finished = nil
+      local after = used()
+      stats_are_zero()
+      print(before, after)
+    ]]))
+  end, NO_DEADLINE)
+
+  it("failures through nested nurseries, 100 deep", function()
+    local function descend(n)
+      local scope <close> = gevent.nursery()
+      if n == 0 then error("at the bottom", 0) end
+      scope:spawn(descend, n - 1)
+    end
+    assert.same({false, "at the bottom"}, {pcall(descend, 100)})
+  end)
+end)
