@@ -2,7 +2,8 @@
 # bench/run.sh - prints one table: CPU time per operation and memory per
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
-#   figures: switch switch1 spawn memory echo http_hello (all of them)
+#   figures: switch switch1 spawn memory pingpong event semaphore timeout
+#            poolmap echo http_hello (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -19,7 +20,8 @@ while getopts r:c:p:v option; do
   esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || set -- switch switch1 spawn memory echo http_hello
+[ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
+  timeout poolmap echo http_hello
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -29,6 +31,10 @@ programs() {
     spawn) echo lua gevent gevent-main gevent-all gevent-raw cqueues pygevent \
       tarantool go ;;
     memory) echo lua gevent cqueues pygevent tarantool go ;;
+    pingpong) echo tarantool gevent pygevent go ;;
+    event | poolmap) echo go gevent pygevent ;;
+    semaphore) echo go gevent pygevent tarantool ;;
+    timeout) echo lua gevent pygevent go ;;
     echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
     http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
     *) say "no figure $1"; exit 2 ;;
@@ -37,9 +43,9 @@ programs() {
 
 # wanted FIGURE: those of its programs that -p leaves.
 wanted() {
+  first=''
   for p in $(programs "$1"); do
-    case $p in "${only:-$p}" | "${only:-$p}"-* | lua | epoll | nginxlua)
-      echo "$p" ;;
+    case $p in "${first:=$p}" | "${only:-$p}" | "${only:-$p}"-*) echo "$p" ;;
     esac
   done
 }
@@ -54,6 +60,18 @@ count() {
     spawn*) echo 500000 ;;
     memory-tarantool) echo 20000 ;;
     memory*) echo 100000 ;;
+    pingpong-pygevent | event-pygevent) echo 50000 ;;
+    pingpong-go | event-go) echo 2000000 ;;
+    pingpong* | event*) echo 500000 ;;
+    semaphore-pygevent) echo 100000 ;;
+    semaphore-go) echo 4000000 ;;
+    semaphore*) echo 1000000 ;;
+    timeout-pygevent) echo 200000 ;;
+    timeout-lua | timeout-go) echo 5000000 ;;
+    timeout*) echo 3000000 ;;
+    poolmap-pygevent) echo 20000 ;;
+    poolmap-go) echo 1000000 ;;
+    poolmap*) echo 300000 ;;
     echo-cqueues | echo-pygevent) echo 50000 ;;
     echo*) echo 100000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;

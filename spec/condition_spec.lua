@@ -207,6 +207,12 @@ describe("Condition", function()
     assert.matches("^<Condition at 0x%x+", tostring(lock.Condition()))
   end)
 
+  it("refuses what is no lock", function()
+    for _, value in ipairs {42, "lock", {}, print} do
+      sync.expect_misuse("argument #1", lock.Condition, value)
+    end
+  end)
+
   it("refuses a negative timeout, and what is no number", function()
     local c = lock.Condition()
     local _ <close> = c:hold()

@@ -12,7 +12,7 @@ local pool = require "gevent.pool"
 local queue = require "gevent.queue"
 local it = helper.it
 
-local SEEDS = math.max(20, math.floor(700 / helper.scale)) -- of each kind
+local SEEDS = math.max(20, math.floor(500 / helper.scale)) -- of each kind
 local LENGTH = 40
 
 local only = tonumber(os.getenv "GEVENT_SPEC_SEED")

@@ -50,6 +50,15 @@ local waitables = {
     s:acquire()
     return s, function() s:release() end
   end,
+  RLock = function()
+    local r, gate = lock.RLock(), helper.gate()
+    gevent.spawn(function()
+      local _ <close> = r:hold()
+      gate:wait()
+    end)
+    gevent.sleep(0)
+    return r, function() gate:open() end, function() gate:open() end
+  end,
   Queue = function()
     local q = queue.Queue()
     return q, function() q:put(1) end

@@ -67,6 +67,15 @@ void gev_heap_remove(struct gev_heap *h, struct gev_heapnode *node) {
     sift_down(h, i, last);
 }
 
+void gev_heap_trim(struct gev_heap *h) {
+  uint32_t cap = h->n * 2 > FIRST_CAP ? h->n * 2 : FIRST_CAP;
+  if (cap >= h->cap) return;
+  struct gev_heapnode **at = realloc(h->at, cap * sizeof *at);
+  if (!at) return;
+  h->at = at;
+  h->cap = cap;
+}
+
 void gev_heap_free(struct gev_heap *h) {
   free(h->at);
   *h = (struct gev_heap){0};

@@ -26,6 +26,8 @@ void gev_heap_insert(struct gev_heap *h, struct gev_heapnode *node);
 /* Takes the node out; does nothing if it is in no heap. */
 void gev_heap_remove(struct gev_heap *h, struct gev_heapnode *node);
 void gev_heap_free(struct gev_heap *h);
+/* Gives back room where little of it is used. */
+void gev_heap_trim(struct gev_heap *h);
 
 static inline struct gev_heapnode *gev_heap_top(const struct gev_heap *h) {
   return h->n ? h->at[0] : 0;

@@ -14,6 +14,7 @@
 #include "core/report.h"
 #include "core/sleep.h"
 #include "core/timeout.h"
+#include "core/tree.h"
 
 void gev_panic(const char *what, const char *one, const char *two) {
   fprintf(stderr, "gevent: internal error: %s (%s; %s)\n", what, one, two);
@@ -109,6 +110,12 @@ bool gev_hub_alive(const struct gev_hub *h) {
   return h->external > 0 || h->timers.n > h->unref_timers;
 }
 
+/* After a peak: gives back memory that is no longer needed. */
+static void trim(struct gev_hub *h) {
+  if (h->nfree > GEV_TRIM_ABOVE) gev_anchors_trim(h->L, h);
+  if (h->nspawners > GEV_TRIM_ABOVE) gev_tree_trim(h->L, h);
+}
+
 static void poll_loop(struct gev_hub *h, bool block) {
   if (block) {
     set_alarm(h);
@@ -117,6 +124,7 @@ static void poll_loop(struct gev_hub *h, bool block) {
   }
   uv_run(h->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
   h->polls++;
+  trim(h);
   h->run_since_check = 0;
   h->slice_start = 0;
   fire_timers(h);
@@ -189,6 +197,7 @@ void gev_hub_run(struct gev_hub *h) {
       starved(h);
   }
   gev_sigint_unwatch(h);
+  trim(h);
   h->switches++;
   if (h->greenlets) gev_sentinel_renew(h);
 }
@@ -257,45 +266,3 @@ void gev_request_add(struct gev_hub *h, struct gev_request *r,
 }
 
 void gev_request_done(struct gev_request *r) { gev_unlink(&r->link); }
-
-/* --- anchors ------------------------------------------------------------- */
-
-/* Room for one more in the free list: to free it later cannot fail. */
-static void grow_freerefs(lua_State *L, struct gev_hub *h) {
-  int cap = h->capfree ? h->capfree * 2 : 64;
-  int *refs = realloc(h->freerefs, (size_t)cap * sizeof *refs);
-  if (!refs) luaL_error(L, "not enough memory");
-  h->freerefs = refs;
-  h->capfree = cap;
-}
-
-int gev_anchor(lua_State *L, struct gev_hub *h, int idx) {
-  if (h->closing) luaL_error(L, "gevent: the Lua state is being closed");
-  if (!h->nfree && h->nref >= h->capfree) grow_freerefs(L, h);
-  int ref = h->nfree ? h->freerefs[h->nfree - 1] : h->nref + 1;
-  idx = lua_absindex(L, idx);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
-  lua_pushvalue(L, idx);
-  lua_rawseti(L, -2, ref);
-  lua_pop(L, 1);
-  if (h->nfree)
-    h->nfree--;
-  else
-    h->nref++;
-  return ref;
-}
-
-void gev_unanchor(lua_State *L, struct gev_hub *h, int ref) {
-  if (!h->freerefs) return; /* a late finalizer: the hub is gone */
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
-  lua_pushboolean(L, false); /* keeps the array part dense */
-  lua_rawseti(L, -2, ref);
-  lua_pop(L, 1);
-  h->freerefs[h->nfree++] = ref;
-}
-
-void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
-  lua_rawgeti(L, -1, ref);
-  lua_replace(L, -2);
-}

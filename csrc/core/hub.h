@@ -19,6 +19,7 @@ struct gev_hub;
 struct gev_greenlet;
 struct gev_task;
 
+enum { GEV_TRIM_ABOVE = 2048 }; /* free anchors, before it is worth a look */
 enum { GEV_CLOCK_EVERY = 50 }; /* tasks between two looks at the clock */
 enum { GEV_POOL = 128 }; /* coroutines kept for new greenlets, 1 KB each */
 
@@ -72,6 +73,9 @@ struct gev_hub {
   int nfree, capfree, nref; /* free list of the anchor table */
   int *freerefs;
   int anchors; /* where the anchor table is in the registry */
+  int nspawners; /* put into the table of spawners since it was made */
+  int trim_ref; /* the anchor that stood in the way of a trim, or 0 */
+  uint64_t next_trim; /* value of `polls` from which another may be tried */
   int nspare, npooled; /* coroutines to be used again: greenlet.c */
   lua_State *spare[GEV_POOL];
   int next_ident;      /* core/tree.c */
@@ -155,6 +159,8 @@ void gev_request_done(struct gev_request *r);
 int gev_anchor(lua_State *L, struct gev_hub *h, int idx);
 void gev_unanchor(lua_State *L, struct gev_hub *h, int ref);
 void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref);
+/* After a peak: gives back what the anchors and timers no longer need. */
+void gev_anchors_trim(lua_State *L, struct gev_hub *h);
 
 /* --- errors -------------------------------------------------------------- */
 /* Reports an uncaught error: hub.handle_error if set, else the traceback and

@@ -16,6 +16,12 @@ enum { OFF, WATCHING, LEFT_ALONE };
 
 static _Atomic(struct gev_hub *) watcher;
 static struct sigaction previous; /* the watcher's alone */
+static struct sigaction at_load;  /* lua's handler, where lua is the host */
+static atomic_flag loaded = ATOMIC_FLAG_INIT;
+
+void gev_sigint_init(void) {
+  if (!atomic_flag_test_and_set(&loaded)) sigaction(SIGINT, NULL, &at_load);
+}
 
 static void on_sigint(int signum) {
   int saved = errno;
@@ -55,6 +61,7 @@ void gev_sigint_watch(struct gev_hub *h) {
     if (taken_by_lua(h->L)) {
       lua_sethook(h->L, NULL, 0, 0);
       h->interrupted = 1;
+      previous = at_load; /* to be in force again when main runs */
     }
   }
 }

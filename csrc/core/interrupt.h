@@ -9,6 +9,8 @@
 
 #include "core/hub.h"
 
+/* Notes whose SIGINT is when the library is loaded. */
+void gev_sigint_init(void);
 void gev_sigint_watch(struct gev_hub *h);
 void gev_sigint_unwatch(struct gev_hub *h);
 /* Raises "interrupted!" in the main greenlet. */

@@ -7,9 +7,37 @@
 static const char spawners_key = 0, idents_key = 0;
 enum { SMALL_IDENTS = 64 };
 
+/* Whoever finds nothing at 0 knows that the collector has been there. */
+static void set_probe(lua_State *L) {
+  lua_newtable(L);
+  lua_rawseti(L, -2, 0);
+}
+
+/* A table that has grown shrinks only by being made anew, and after the
+ * collector has emptied it. */
+void gev_tree_trim(lua_State *L, struct gev_hub *h) {
+  luaL_checkstack(L, 8, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &spawners_key);
+  bool emptied = lua_rawgeti(L, -1, 0) == LUA_TNIL;
+  lua_pop(L, 1);
+  if (emptied) {
+    h->nspawners = 0;
+    gev_weaktable(L, "v");
+    for (lua_pushnil(L); lua_next(L, -3); h->nspawners++) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, -4);
+    }
+    set_probe(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &spawners_key);
+  }
+  lua_pop(L, 1);
+}
+
 void gev_open_tree(lua_State *L, struct gev_hub *h) {
   (void)h;
   gev_weaktable(L, "v");
+  set_probe(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &spawners_key);
   gev_weaktable(L, "v");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &idents_key);
@@ -23,6 +51,7 @@ static void note_spawner(lua_State *L, struct gev_hub *h,
   lua_rawseti(L, -2, (lua_Integer)parent->serial);
   lua_pop(L, 1);
   parent->flags |= GEV_SPAWNER;
+  h->nspawners++;
 }
 
 /* Pushes the table shared by the tree of the userdata at idx. */

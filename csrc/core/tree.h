@@ -19,6 +19,8 @@ void gev_tree_locals(lua_State *L);
 void gev_tree_ident(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
 /* The greenlet's name; gives it the default one if it has none. */
 void gev_tree_name(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
+/* After a peak: gives back room in the tables of the tree. */
+void gev_tree_trim(lua_State *L, struct gev_hub *h);
 void gev_open_tree(lua_State *L, struct gev_hub *h);
 
 #endif

@@ -163,6 +163,11 @@ function Condition:__tostring()
 end
 
 local function newcondition(lock)
+  local kind = type(lock)
+  local object = kind == "table" or kind == "userdata"
+  if lock ~= nil and not (object and lock.acquire and lock.release) then
+    error("bad argument #1 to 'Condition' (lock expected, got " .. kind .. ")", 2)
+  end
   return setmetatable({_lock = lock or newrlock(), _queue = core.waitqueue()}, Condition)
 end
 
