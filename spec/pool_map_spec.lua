@@ -401,3 +401,23 @@ for _, how in ipairs {"imap", "imap_unordered"} do
     }
   end)
 end
+
+describe("killing a pool", function()
+  it("ends an imap over endless input", function()
+    local p, drawn = pool.Pool(2), 0
+    local consumer = gevent.spawn(function()
+      local function endless()
+        drawn = drawn + 1
+        return drawn
+      end
+      for _ in p:imap(function(x) gevent.sleep(0) return x end, endless) do
+        gevent.sleep(0)
+      end
+      return "over"
+    end)
+    while drawn < 10 do gevent.sleep(0) end
+    p:kill()
+    assert.equal("over", consumer:get(5))
+    assert.equal(0, #p)
+  end)
+end)

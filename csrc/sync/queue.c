@@ -436,6 +436,9 @@ static int lib_queue(lua_State *L) {
   lua_Integer maxsize = luaL_optinteger(L, 1, 0);
   luaL_argcheck(L, maxsize >= 0, 1, "a size must not be negative");
   if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
+  bool channel = lua_toboolean(L, lua_upvalueindex(5));
+  luaL_argcheck(L, !channel || lua_isnoneornil(L, 2), 2,
+                "a Channel holds no items");
   if (!lua_isnoneornil(L, 3)) gev_checkcallable(L, 3);
   lua_settop(L, 3);
   struct queue *q = lua_newuserdatauv(L, sizeof *q, 2);
@@ -443,7 +446,7 @@ static int lib_queue(lua_State *L) {
   q->cls = &queue_class;
   q->maxsize = maxsize;
   q->joinable = lua_toboolean(L, lua_upvalueindex(4));
-  q->channel = lua_toboolean(L, lua_upvalueindex(5));
+  q->channel = channel;
   gev_waitq_init(&q->getters);
   gev_waitq_init(&q->putters);
   gev_waitq_init(&q->joiners);

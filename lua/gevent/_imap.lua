@@ -76,11 +76,14 @@ local function feed(job)
   if job.ordered or job.running == 0 then job.queue:close() end
 end
 
--- An error of the input comes after the results of the items before it.
+-- An error of the input comes after the results of the items before it; a
+-- kill, which is that of the pool, merely ends it.
 local function start(job)
   local ok, err = pcall(feed, job)
   if not ok then
-    job.failed, job.failure = true, err
+    if not core.isinstance(err, core.GreenletExit) then
+      job.failed, job.failure = true, err
+    end
     job.fed = true
     if job.ordered or job.running == 0 then job.queue:close() end
   end
@@ -88,7 +91,10 @@ end
 
 -- What this greenlet waits for stays in its place if the wait is interrupted.
 local function take(job)
-  if not job.feeder then job.feeder = core.spawn(start, job) end
+  if not job.feeder then
+    job.feeder = core.spawn(start, job)
+    if job.pool._feeders then job.pool._feeders[job.feeder] = true end
+  end
   local result = job.first or job.queue:get()
   if result ~= nil then
     if not result:ready() then

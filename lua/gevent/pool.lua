@@ -132,13 +132,15 @@ function Group:join(timeout, raise_error)
   return eventwait(self._empty, remaining(deadline), "Group:join")
 end
 
---- Kills all members, also those that come meanwhile; each once.
+--- Kills all members, also those that come meanwhile; each once. An imap
+-- that is under way draws no more items.
 -- @param[opt=GreenletExit] exception
 -- @tparam[opt=true] boolean block wait for their end
 -- @tparam[opt] number timeout seconds
 function Group:kill(exception, block, timeout)
   local deadline = checktimeout(timeout, "kill", 3)
   local killed, current = {}, core.getcurrent()
+  for feeder in pairs(self._feeders) do core.kill(feeder) end
   repeat
     for greenlet in self:iter() do
       if not killed[greenlet] and greenlet ~= current then
@@ -147,11 +149,13 @@ function Group:kill(exception, block, timeout)
       end
     end
     if block == false then return end
-    local others = self._size - (self._members[current] and 1 or 0)
-    if others == 0 then return end
-    local waiter <close> = core.multiwait(self:_others(current), "killall")
-    if not waiter:take(remaining(deadline)) then return end
-    core.sleep(0) -- let it leave the group
+    local others = self:_others(current)
+    if #others == 0 then return end
+    local waiter <close> = core.multiwait(others, "killall")
+    for _ = 1, #others do
+      if not waiter:take(remaining(deadline)) then return end
+    end
+    core.sleep(0) -- let them leave the group
   until false
 end
 
@@ -250,6 +254,7 @@ end
 
 local function init(self, class)
   self._members, self._size = {}, 0
+  self._feeders = setmetatable({}, {__mode = "k"}) -- of imaps under way
   self._empty = core.Event()
   self._empty:set()
   self._class = class or core.Greenlet
