@@ -371,7 +371,7 @@ describe("fairness", function()
     stop = true
     gevent.joinall({player, echo}, nil, {raise_error = true})
     assert.is_true(rounds > 100)
-    assert.is_true(late < 0.05 * helper.scale, ("%g s late"):format(late))
+    assert.is_true(late < 0.5 * helper.scale, ("%g s late"):format(late))
   end)
 end)
 

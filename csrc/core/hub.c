@@ -158,7 +158,7 @@ static bool run_ready(struct gev_hub *h) {
 static void starved(struct gev_hub *h) {
   if (gev_hub_join_over(h)) return;
   gev_push_loopexit(h->L, h);
-  gev_interrupt(h->L, h, h->main);
+  gev_raise_in(h->L, h, h->main); /* a shield does not keep it off */
 }
 
 static void wake_idlers(struct gev_hub *h) {
