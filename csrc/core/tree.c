@@ -5,7 +5,7 @@
 #include <lauxlib.h>
 
 static const char spawners_key = 0, idents_key = 0;
-enum { SMALL_IDENTS = 64 };
+enum { SMALL_IDENTS = 64, STACK_LEVELS = 10 };
 
 /* Whoever finds nothing at 0 knows that the collector has been there. */
 static void set_probe(lua_State *L) {
@@ -64,10 +64,23 @@ static void push_locals(lua_State *L, int idx) {
   lua_setiuservalue(L, idx, 3);
 }
 
-/* The stack of the spawning call: a string, for the userdata on the top. */
+/* The stack of the spawning call: a string, for the userdata on the top.
+ * Only files and lines: what luaL_traceback does to find names costs a
+ * hundred times as much. */
 static void note_stack(lua_State *L) {
+  luaL_Buffer b;
+  lua_Debug ar;
   gev_make_extra(L, -1);
-  luaL_traceback(L, L, NULL, 1);
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "spawned at:");
+  for (int level = 1; level <= STACK_LEVELS && lua_getstack(L, level, &ar);
+       level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    lua_pushfstring(L, "\n\t%s:%d", ar.short_src, ar.currentline);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
   lua_rawsetp(L, -2, &gev_key_stack);
   lua_pop(L, 1);
 }

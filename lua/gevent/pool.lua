@@ -81,10 +81,17 @@ end
 -- @param ... its arguments
 -- @treturn Greenlet
 function Group:spawn(fn, ...)
-  local greenlet = self._class(fn, ...)
-  self:_room(nil, "Pool:spawn")
-  enter(self, greenlet)
-  greenlet:start()
+  local greenlet
+  if self._class == core.Greenlet and type(fn) == "function" then
+    self:_room(nil, "Pool:spawn")
+    greenlet = core.spawn(fn, ...) -- cheaper; it does not run before we block
+    enter(self, greenlet)
+  else
+    greenlet = self._class(fn, ...)
+    self:_room(nil, "Pool:spawn")
+    enter(self, greenlet)
+    greenlet:start()
+  end
   return greenlet
 end
 
