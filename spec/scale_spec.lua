@@ -50,8 +50,11 @@ local function measure(n, program)
   return table.unpack(numbers)
 end
 
+-- With smaller numbers, tables stay below the size at which they are trimmed.
+local SLACK = helper.scale > 1 and 64 or 0
+
 local function expect_back(before, after)
-  assert.is_true(after <= before * 1.1,
+  assert.is_true(after <= before * 1.1 + SLACK,
     ("%.0f KB, were %.0f"):format(after, before))
 end
 
