@@ -183,3 +183,31 @@ describe("hub.resolver", function()
     assert.equal("127.0.0.1", socket.getaddrinfo("127.0.0.1", 1)[1].host)
   end)
 end)
+
+describe("host names", function()
+  it("gethostbyname_ex tells name, aliases and addresses", function()
+    local host = assert(socket.gethostbyname_ex("localhost"))
+    assert.is_string(host.name)
+    assert.is_table(host.aliases)
+    assert.equal("127.0.0.1", host.addresses[1])
+    assert.matches("^EAI_", (select(3, socket.gethostbyname_ex("no.such.host.invalid"))))
+  end)
+
+  it("gethostbyaddr tells the same of an address", function()
+    local host, _, code = socket.gethostbyaddr("127.0.0.1")
+    if host then
+      assert.same({"127.0.0.1"}, host.addresses)
+      assert.is_string(host.name)
+    else
+      assert.matches("^EAI_", code)
+    end
+    assert.equal("EAI_NONAME", (select(3, socket.gethostbyaddr("no address"))))
+  end)
+
+  it("gethostname is this machine's, and getfqdn begins with a name", function()
+    local f <close> = assert(io.open("/proc/sys/kernel/hostname"))
+    assert.equal(f:read("l"), socket.gethostname())
+    assert.is_true(#socket.getfqdn() > 0)
+    assert.equal("no.such.host.invalid", socket.getfqdn("no.such.host.invalid"))
+  end)
+end)

@@ -11,8 +11,6 @@
 #include "io/reader.h"
 #include "io/writer.h"
 
-enum { SCRATCH = 65536 };
-
 void gev_stream_init(struct gev_stream *s, struct gev_hub *h,
                      const struct gev_transport *ops, int fd) {
   memset(s, 0, sizeof *s);
@@ -75,8 +73,8 @@ void gev_bytes_drop(struct gev_bytes *b, size_t n) {
 
 /* --- input --------------------------------------------------------------- */
 
-static char *scratch(struct gev_hub *h) {
-  if (!h->scratch) h->scratch = malloc(SCRATCH);
+char *gev_scratch(struct gev_hub *h) {
+  if (!h->scratch) h->scratch = malloc(GEV_SCRATCH);
   return h->scratch;
 }
 
@@ -96,10 +94,10 @@ ssize_t gev_stream_input(struct gev_hub *h, struct gev_stream *s,
     *data = s->in.data + s->in.off;
     return (ssize_t)gev_stream_buffered(s);
   }
-  char *buf = scratch(h);
+  char *buf = gev_scratch(h);
   if (!buf) return -ENOMEM;
   *data = buf;
-  return read_once(s, buf, SCRATCH);
+  return read_once(s, buf, GEV_SCRATCH);
 }
 
 bool gev_stream_used(struct gev_stream *s, const char *data, size_t len,
@@ -112,9 +110,9 @@ bool gev_stream_used(struct gev_stream *s, const char *data, size_t len,
 }
 
 ssize_t gev_stream_fill(struct gev_hub *h, struct gev_stream *s) {
-  char *buf = scratch(h);
+  char *buf = gev_scratch(h);
   if (!buf) return -ENOMEM;
-  ssize_t got = read_once(s, buf, SCRATCH);
+  ssize_t got = read_once(s, buf, GEV_SCRATCH);
   if (got > 0 && !gev_bytes_add(&s->in, buf, (size_t)got)) return -ENOMEM;
   return got;
 }
@@ -182,10 +180,10 @@ static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
 static int recv_now(lua_State *L, struct gev_stream *s, lua_Integer n,
                     bool once, int64_t deadline) {
   struct gev_hub *h = s->hub;
-  char *buf = scratch(h);
+  char *buf = gev_scratch(h);
   if (!buf) return gev_fail(L, ENOMEM);
   if (once) s->fd.drained = false;
-  ssize_t got = read_once(s, buf, n < SCRATCH ? (size_t)n : SCRATCH);
+  ssize_t got = read_once(s, buf, n < GEV_SCRATCH ? (size_t)n : GEV_SCRATCH);
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
     gev_count_bytes(h, (size_t)got);

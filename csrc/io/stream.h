@@ -65,6 +65,10 @@ static inline int64_t gev_stream_deadline(lua_State *L,
 
 /* --- for C readers: HTTP and the like ------------------------------------ */
 
+/* Memory of the hub's for one read, of GEV_SCRATCH bytes, or NULL: valid until
+ * anything else reads. */
+enum { GEV_SCRATCH = 65536 };
+char *gev_scratch(struct gev_hub *h);
 /* Input without copying: bytes that wait in the buffer, else those of one
  * read, in the hub's scratch memory: valid until anything else reads.
  * As transport read. Then say how much of it was used; the rest is kept. */

@@ -16,10 +16,8 @@ static struct gev_socket *check(lua_State *L, int idx) {
   return gev_check(L, idx, &gev_socket_class);
 }
 
-/* The address arguments from idx on: host and port, or a path. false: the
- * host is a name that must be looked up first. */
-static bool check_addr(lua_State *L, struct gev_socket *sock, int idx,
-                       struct gev_addr *a) {
+bool gev_socket_addr(lua_State *L, struct gev_socket *sock, int idx,
+                     struct gev_addr *a) {
   size_t len;
   const char *host = luaL_checklstring(L, idx, &len);
   if (sock->family == AF_UNIX) {
@@ -33,7 +31,7 @@ static bool check_addr(lua_State *L, struct gev_socket *sock, int idx,
   return gev_addr_numeric(a, sock->family, host, (uint16_t)port);
 }
 
-static int fail_name(lua_State *L, int idx) {
+int gev_socket_noaddr(lua_State *L, int idx) {
   const char *msg = lua_pushfstring(L, "'%s' is not a numeric address",
                                     lua_tostring(L, idx));
   return gev_failmsg(L, msg, "EAI_NONAME");
@@ -44,7 +42,7 @@ static int m_bind(lua_State *L) {
   struct gev_socket *sock = check(L, 1);
   struct gev_addr a;
   if (sock->s.fd.fd < 0) return gev_fail(L, EBADF);
-  if (!check_addr(L, sock, 2, &a)) return fail_name(L, 2);
+  if (!gev_socket_addr(L, sock, 2, &a)) return gev_socket_noaddr(L, 2);
   if (bind(sock->s.fd.fd, &a.u.sa, a.len) < 0) return gev_fail(L, errno);
   lua_pushboolean(L, true);
   return 1;
@@ -91,7 +89,7 @@ static int m_connect(lua_State *L) {
   int64_t deadline = gev_stream_deadline(
       L, &sock->s, sock->family == AF_UNIX ? 3 : 4, &once);
   if (sock->s.fd.fd < 0) return gev_fail(L, EBADF);
-  if (!check_addr(L, sock, 2, &a)) return fail_name(L, 2);
+  if (!gev_socket_addr(L, sock, 2, &a)) return gev_socket_noaddr(L, 2);
   gev_fd_claim(L, h, &sock->s.fd, GEV_WRITE, &connect_op);
   if (connect(sock->s.fd.fd, &a.u.sa, a.len) == 0) {
     lua_pushboolean(L, true);

@@ -278,7 +278,18 @@ static int lib_isnumeric(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"getaddrinfo", lib_getaddrinfo},
+/* gethostname() -> the name of this machine | nil, message, code */
+static int lib_gethostname(lua_State *L) {
+  char name[UV_MAXHOSTNAMESIZE];
+  size_t len = sizeof name;
+  int err = uv_os_gethostname(name, &len);
+  if (err) return gev_fail(L, -err);
+  lua_pushlstring(L, name, len);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {{"gethostname", lib_gethostname},
+                                     {"getaddrinfo", lib_getaddrinfo},
                                      {"getnameinfo", lib_getnameinfo},
                                      {"isnumeric", lib_isnumeric},
                                      {NULL, NULL}};

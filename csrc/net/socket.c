@@ -13,6 +13,7 @@
 
 #include "net/addr.h"
 #include "net/connect.h"
+#include "net/datagram.h"
 #include "net/sockopt.h"
 
 static const char classes_key = 0;
@@ -271,6 +272,8 @@ static void make_class(lua_State *L, int hub, const char *family,
   gev_stream_methods(L, hub);
   lua_pushvalue(L, hub);
   luaL_setfuncs(L, gev_connect_methods, 1);
+  lua_pushvalue(L, hub);
+  luaL_setfuncs(L, gev_datagram_methods, 1);
   lua_pushstring(L, family);
   lua_setfield(L, -2, "family");
   lua_pushstring(L, type);

@@ -5,6 +5,7 @@ local socket = require "gevent.socket"
 
 local FIRST_DELAY, LONGEST_DELAY = 0.01, 1 -- seconds, after a failed accept
 local STOP_TIMEOUT = 1 -- seconds that stop() waits for handlers
+local LARGEST = 65535 -- bytes of a datagram
 local BATCH = 100 -- connections accepted before others have their turn
 
 -- What the system lacks now it may have later; anything else is fatal.
@@ -21,10 +22,13 @@ StreamServer.__name = "StreamServer"
 
 -- Starting and stopping ------------------------------------------------------------
 
+-- What the sockets of a class are.
+StreamServer._type = "stream"
+
 local function listening(self)
   if self.socket then return true end
   local sock, message, code = socket.create_server(self.listener,
-    {backlog = self.backlog, reuse_port = self.reuse_port})
+    {backlog = self.backlog, reuse_port = self.reuse_port, type = self._type})
   if not sock then return nil, message, code end
   self.socket = sock
   return true
@@ -49,13 +53,11 @@ function StreamServer:start()
   return true
 end
 
-local acceptloop
-
 --- Accepts connections, again or for the first time.
 function StreamServer:start_accepting()
   if not self.started or self.closed then return end
   if not self._acceptor then
-    self._acceptor = core.spawn(acceptloop, self)
+    self._acceptor = core.spawn(self._acceptloop, self)
     self._acceptor.name = "acceptor " .. tostring(self.socket)
   end
 end
@@ -187,7 +189,8 @@ local function backoff(self, delay, message)
   return math.min(delay * 2, LONGEST_DELAY)
 end
 
-function acceptloop(self)
+-- Runs in a greenlet of its own until the server stops.
+function StreamServer:_acceptloop()
   local listener, delay, batch = self.socket, FIRST_DELAY, 0
   while true do
     waitforroom(self)
@@ -272,4 +275,63 @@ end
 
 setmetatable(StreamServer, {__call = StreamServer.new})
 
-return {StreamServer = StreamServer, subclass = subclass}
+-- DatagramServer -----------------------------------------------------------------------
+
+--- A server of datagrams: `handle(data, host, port)` has a greenlet for each.
+-- @type DatagramServer
+local DatagramServer = subclass("DatagramServer", StreamServer)
+DatagramServer._type = "dgram"
+
+-- A message stands where StreamServer has a connection.
+local Message = {}
+Message.__index = Message
+function Message.close() end
+
+function DatagramServer:_serve(message, host, port)
+  return self.handle(message.data, host, port)
+end
+
+function DatagramServer:_acceptloop()
+  local sock, delay, batch = self.socket, FIRST_DELAY, 0
+  while true do
+    waitforroom(self)
+    local data, host, port = sock:recvfrom(LARGEST)
+    if data then
+      delay = FIRST_DELAY
+      dispatch(self, setmetatable({data = data}, Message), host, port)
+      batch = batch + 1
+      if batch % BATCH == 0 then core.sleep(0) end
+    elseif port == "EBADF" then
+      return
+    else
+      delay = backoff(self, delay, host)
+    end
+  end
+end
+
+--- Sends a datagram from the server's address; one at a time.
+-- @tparam string data
+-- @tparam string host or the path of a Unix socket
+-- @tparam[opt] integer port
+-- @return bytes; or nil, message, code
+function DatagramServer:sendto(data, host, port)
+  if not self.socket then return nil, "the server is not started", "EBADF" end
+  self._sending:acquire()
+  local _turn <close> = setmetatable({}, {__close = function()
+    self._sending:release()
+  end})
+  return self.socket:sendto(data, host, port)
+end
+
+--- Makes a server.
+function DatagramServer.new(class, listener, handle, opts)
+  local self = init(setmetatable({}, class), listener, handle, opts)
+  self._sending = core.Semaphore()
+  return self
+end
+
+return {
+  StreamServer = StreamServer,
+  DatagramServer = DatagramServer,
+  subclass = subclass,
+}

@@ -57,6 +57,48 @@ function socket.gethostbyname(name)
   return list[1].host
 end
 
+--- The name of a host and its IPv4 addresses.
+-- @tparam string name
+-- @treturn[1] table `{name=, aliases={...}, addresses={...}}`
+-- @return[2] nil, message, "EAI_..."
+function socket.gethostbyname_ex(name)
+  local list, message, code = socket.getaddrinfo(name, nil,
+    {family = "inet", flags = "canonname"})
+  if not list then return nil, message, code end
+  local addresses = {}
+  for i, address in ipairs(list) do addresses[i] = address.host end
+  local canonical = list[1].canonname or name
+  local aliases = canonical ~= name and {name} or {}
+  return {name = canonical, aliases = aliases, addresses = addresses}
+end
+
+--- The name of a numeric address.
+-- @tparam string ip
+-- @return as `gethostbyname_ex`
+function socket.gethostbyaddr(ip)
+  local name, message, code = socket.getnameinfo(ip, 0, "namereqd")
+  if not name then return nil, message, code end
+  return {name = name, aliases = {}, addresses = {ip}}
+end
+
+--- The name of this machine.
+-- @function gethostname
+-- @treturn string
+socket.gethostname = core.gethostname
+
+--- The full name of a host: the canonical one, if there is one with a dot.
+-- @tparam[opt] string name this machine by default
+-- @treturn string
+function socket.getfqdn(name)
+  if name == nil or name == "" or name == "0.0.0.0" then name = core.gethostname() end
+  if core.isnumeric(name) then
+    return socket.getnameinfo(name, 0, "namereqd") or name
+  end
+  local list = socket.getaddrinfo(name, nil, {flags = "canonname"})
+  local canonical = list and list[1].canonname
+  return canonical and canonical:find(".", 1, true) and canonical or name
+end
+
 -- bind and connect by name ------------------------------------------------------
 
 -- The numeric address of `host` for a socket of that family.
@@ -103,10 +145,22 @@ local function bindbyname(bind)
   end
 end
 
+local function sendbyname(sendto)
+  return function(self, data, host, port)
+    if self.family == "unix" or isnumeric(host) then
+      return sendto(self, data, host, port)
+    end
+    local address, message, code = numeric(host, port, self.family, self.type)
+    if not address then return nil, message, code end
+    return sendto(self, data, address, message)
+  end
+end
+
 -- Not those of closed sockets: they fail without a look-up.
 for _, class in pairs(core.socket_classes) do
   class.connect = byname(class.connect)
   class.bind = bindbyname(class.bind)
+  class.sendto = sendbyname(class.sendto)
 end
 
 -- create_connection -------------------------------------------------------------
@@ -250,11 +304,12 @@ end
 socket.parselistener = parselistener
 
 local function listen(family, host, port, opts)
-  local sock, message, code = core.socket(family)
+  local kind = opts.type or "stream"
+  local sock, message, code = core.socket(family, kind)
   if not sock then return nil, message, code end
   local ok = true
   if family ~= "unix" then
-    sock:setsockopt("reuseaddr", true)
+    if kind == "stream" then sock:setsockopt("reuseaddr", true) end
     if opts.reuse_port then
       ok, message, code = sock:setsockopt("reuseport", true)
     end
@@ -263,7 +318,9 @@ local function listen(family, host, port, opts)
     end
   end
   if ok then ok, message, code = sock:bind(host, port) end
-  if ok then ok, message, code = sock:listen(opts.backlog or BACKLOG) end
+  if ok and kind == "stream" then
+    ok, message, code = sock:listen(opts.backlog or BACKLOG)
+  end
   if ok then return sock end
   sock:close()
   return nil, message, code
@@ -272,7 +329,8 @@ end
 --- A listening socket.
 -- @param listener "host:port", ":port" or a port (all interfaces, both
 -- families), "[ipv6]:port", "unix:/path"
--- @tparam[opt] table opts `backlog` (1024), `reuse_port` (boolean), `family`
+-- @tparam[opt] table opts `backlog` (1024), `reuse_port` (boolean), `family`,
+-- `type` ("stream"; a "dgram" socket is bound and does not listen)
 -- @treturn[1] socket
 -- @return[2] nil, message, code
 function socket.create_server(listener, opts)
@@ -292,7 +350,8 @@ function socket.create_server(listener, opts)
   local family = core.isnumeric(host)
   if not family then
     local message, code
-    host, message, code = numeric(host, port, opts.family or "inet", "stream")
+    host, message, code = numeric(host, port, opts.family or "inet",
+      opts.type or "stream")
     if not host then return nil, message, code end
     family = core.isnumeric(host)
   end

@@ -1,0 +1,10 @@
+/* net/datagram.h - layer: net. recvfrom and sendto: one message at a time,
+ * with its address. Addresses are numeric here; names are looked up in Lua. */
+#ifndef GEV_NET_DATAGRAM_H
+#define GEV_NET_DATAGRAM_H
+
+#include <lauxlib.h>
+
+extern const luaL_Reg gev_datagram_methods[];
+
+#endif
