@@ -14,6 +14,7 @@
 #include "net/addr.h"
 #include "net/connect.h"
 #include "net/datagram.h"
+#include "net/sendfile.h"
 #include "net/sockopt.h"
 
 static const char classes_key = 0;
@@ -274,6 +275,10 @@ static void make_class(lua_State *L, int hub, const char *family,
   luaL_setfuncs(L, gev_connect_methods, 1);
   lua_pushvalue(L, hub);
   luaL_setfuncs(L, gev_datagram_methods, 1);
+  lua_pushvalue(L, hub);
+  luaL_setfuncs(L, gev_sendfile_methods, 1);
+  gev_newclass(L, "sendfile", gev_sendfile_job, 0);
+  lua_setfield(L, -2, "__sendfile");
   lua_pushstring(L, family);
   lua_setfield(L, -2, "family");
   lua_pushstring(L, type);
