@@ -15,6 +15,7 @@
 #include "core/sleep.h"
 #include "core/timeout.h"
 #include "io/fdwait.h"
+#include "io/poller.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
@@ -29,9 +30,9 @@ typedef void (*opener)(lua_State *L, int hub);
 static const opener openers[] = {
     gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
     gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
-    gev_open_settings, gev_open_fdwait,    gev_open_socket,
-    gev_open_scope,    gev_open_inspect,
+    gev_open_settings, gev_open_scope,     gev_open_inspect,
     gev_open_event,    gev_open_semaphore, gev_open_queue,
+    gev_open_fdwait,   gev_open_poller,    gev_open_socket,
     gev_open_resolve,  gev_open_http_server,
 };
 
