@@ -47,16 +47,16 @@ void gev_push_anchored(lua_State *L, struct gev_hub *h, int ref) {
   lua_replace(L, -2);
 }
 
-/* Pushes a table of the first n anchors; those that are free go to `free`. */
+/* Copies the first n anchors to the table on the top; those that are free go
+ * to `free`. */
 static int copy_anchors(lua_State *L, struct gev_hub *h, int n, int *free) {
   int nfree = 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->anchors);
-  lua_createtable(L, n, 0);
   for (int ref = 1; ref <= n; ref++) {
-    if (lua_rawgeti(L, -2, ref) == LUA_TBOOLEAN) free[nfree++] = ref;
-    lua_rawseti(L, -2, ref);
+    if (lua_rawgeti(L, -1, ref) == LUA_TBOOLEAN) free[nfree++] = ref;
+    lua_rawseti(L, -3, ref);
   }
-  lua_replace(L, -2);
+  lua_pop(L, 1);
   return nfree;
 }
 
@@ -86,16 +86,22 @@ void gev_anchors_trim(lua_State *L, struct gev_hub *h) {
   if (h->trim_ref && is_used(L, h, h->trim_ref)) return;
   if (h->polls < h->next_trim && h->greenlets) return;
   gev_heap_trim(&h->timers);
-  int n = last_used(L, h);
   h->next_trim = h->polls + PAUSE;
+  int n = last_used(L, h);
   h->trim_ref = n > h->nref / 2 ? n : 0;
   if (h->trim_ref) return;
-  int *refs = malloc((size_t)n * sizeof *refs);
-  if (!refs) return;
-  int nfree = copy_anchors(L, h, n, refs);
+  int room = n * 2;
+  lua_createtable(L, room, 0); /* a finalizer may run now, and spawn */
+  n = last_used(L, h);
+  int *refs = n <= room ? malloc((size_t)room * sizeof *refs) : NULL;
+  if (!refs) {
+    lua_pop(L, 1);
+    return;
+  }
+  h->nfree = copy_anchors(L, h, n, refs);
   lua_rawseti(L, LUA_REGISTRYINDEX, h->anchors);
   free(h->freerefs);
   h->freerefs = refs;
-  h->capfree = h->nref = n;
-  h->nfree = nfree;
+  h->capfree = room;
+  h->nref = n;
 }

@@ -28,8 +28,9 @@ static int lib_inspect(lua_State *L) {
     gev_push_wait(L, g);
   else
     lua_pushnil(L);
-  if (g->L)
-    luaL_traceback(L, g->L, NULL, 0);
+  bool waits = g->state == GEV_PARKED || g->state == GEV_READY;
+  if (g->co) /* where it parked is of no meaning while it runs */
+    luaL_traceback(L, waits ? g->L : g->co, NULL, 0);
   else
     lua_pushnil(L);
   return 2;

@@ -121,10 +121,17 @@ enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h) {
   return (enum gev_verdict)g->verdict;
 }
 
+static lua_State *inbox(struct gev_hub *h, struct gev_greenlet *g) {
+  return g->L == h->L ? h->mailbox : g->L;
+}
+
+bool gev_can_deliver(struct gev_hub *h, struct gev_greenlet *g) {
+  return lua_checkstack(inbox(h, g), 1);
+}
+
 void gev_deliver(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
-  lua_State *to = g->L == h->L ? h->mailbox : g->L;
-  if (!lua_checkstack(to, 1)) luaL_error(L, "not enough memory");
-  lua_xmove(L, to, 1);
+  if (!gev_can_deliver(h, g)) luaL_error(L, "not enough memory");
+  lua_xmove(L, inbox(h, g), 1);
   g->nargs++;
 }
 

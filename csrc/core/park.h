@@ -63,6 +63,8 @@ void gev_wake(struct gev_hub *h, struct gev_greenlet *g, const void *on,
 /* Moves the value on the top of L's stack to the parked g, for when it runs.
  * Raises out of memory; nothing has happened then. */
 void gev_deliver(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
+/* Is there room for it? Then it cannot fail. */
+bool gev_can_deliver(struct gev_hub *h, struct gev_greenlet *g);
 /* Ends a wait from outside, through op->cancel. */
 void gev_wait_end(struct gev_hub *h, struct gev_greenlet *g,
                   enum gev_verdict verdict);

@@ -98,49 +98,52 @@ static int start(lua_State *L, const struct reader *r) {
 
 /* --- read(format...) ----------------------------------------------------- */
 
-/* Each takes one item from data[0 .. len) and returns how many bytes it used;
- * MORE where it is not complete. Pushes nil where the stream has ended. */
-static ptrdiff_t take_line(lua_State *L, const char *data, size_t len,
-                           bool eof, bool keep) {
+/* What a format asks for, at the start of some input. */
+struct item {
+  size_t used; /* bytes of the input */
+  size_t len;  /* of those, bytes of the result */
+  bool ended;  /* nothing is left: the result is nil */
+};
+
+/* Each measures an item at data[0 .. len); false where it is not complete. */
+static bool measure_line(struct item *item, const char *data, size_t len,
+                         bool eof, bool keep) {
   const char *end = len ? memchr(data, '\n', len) : NULL;
-  if (!end && !eof) return MORE;
-  if (!end && len == 0) {
-    lua_pushnil(L);
-    return 0;
-  }
-  size_t used = end ? (size_t)(end - data) + 1 : len;
-  lua_pushlstring(L, data, used - (end && !keep));
-  return (ptrdiff_t)used;
+  if (!end && !eof) return false;
+  item->used = end ? (size_t)(end - data) + 1 : len;
+  item->len = item->used - (end && !keep);
+  item->ended = !end && len == 0;
+  return true;
 }
 
-static ptrdiff_t take_all(lua_State *L, const char *data, size_t len,
-                          bool eof) {
-  if (!eof) return MORE;
-  lua_pushlstring(L, data, len);
-  return (ptrdiff_t)len;
+static bool measure_bytes(struct item *item, size_t len, bool eof, size_t n) {
+  if (len < n && !eof) return false;
+  item->used = item->len = len < n ? len : n;
+  item->ended = len == 0 && eof;
+  return true;
 }
 
-static ptrdiff_t take_bytes(lua_State *L, const char *data, size_t len,
-                            bool eof, size_t n) {
-  if (len < n && !eof) return MORE;
-  if (len == 0 && eof)
-    lua_pushnil(L);
-  else
-    lua_pushlstring(L, data, len < n ? len : n);
-  return (ptrdiff_t)(len < n ? len : n);
-}
-
-static ptrdiff_t take(lua_State *L, int idx, const char *data, size_t len,
-                      bool eof) {
+static bool measure(lua_State *L, int idx, struct item *item,
+                    const char *data, size_t len, bool eof) {
   if (lua_type(L, idx) == LUA_TNUMBER)
-    return take_bytes(L, data, len, eof, (size_t)lua_tointeger(L, idx));
+    return measure_bytes(item, len, eof, (size_t)lua_tointeger(L, idx));
   const char *format = lua_tostring(L, idx);
   if (*format == '*') format++;
-  switch (*format) {
-    case 'l': return take_line(L, data, len, eof, false);
-    case 'L': return take_line(L, data, len, eof, true);
-    default: return take_all(L, data, len, eof);
-  }
+  if (*format == 'l') return measure_line(item, data, len, eof, false);
+  if (*format == 'L') return measure_line(item, data, len, eof, true);
+  *item = (struct item){len, len, false};
+  return eof;
+}
+
+/* Pushes the first n bytes of the input, and takes `used` out of it. A
+ * finalizer may run while a string is made, and do with the stream what it
+ * likes: so the bytes are taken first, and copied before it can. */
+static void push_input(lua_State *L, struct gev_stream *s, size_t used,
+                       size_t n) {
+  const char *data = s->in.data ? s->in.data + s->in.off : "";
+  s->in.off += used;
+  lua_pushlstring(L, data, n);
+  gev_bytes_trim(&s->in);
 }
 
 static void check_format(lua_State *L, int idx) {
@@ -155,26 +158,58 @@ static void check_format(lua_State *L, int idx) {
                 "invalid format (a number, \"l\", \"L\" or \"a\" expected)");
 }
 
-/* Arguments from index 2 on are formats. Only when all are satisfied is
- * anything taken out of the input. */
-static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
-  int nargs = lua_gettop(L);
+/* Measures all formats, from index 2 to `last`; false: not all are there.
+ * *total: what they use. Stops where the stream has ended; *count: how many
+ * have a result. */
+static bool measure_all(lua_State *L, struct gev_stream *s, bool eof,
+                        int last, size_t *total, int *count) {
   const char *data = s->in.data ? s->in.data + s->in.off : "";
-  size_t left = gev_stream_buffered(s), used = 0;
-  luaL_checkstack(L, nargs + 3, "too many formats");
-  for (int i = 2; i <= nargs; i++) {
-    ptrdiff_t n = take(L, i, data + used, left, eof);
-    if (n == MORE) return MORE;
-    used += (size_t)n;
-    left -= (size_t)n;
-    if (lua_isnil(L, -1)) { /* the end: what follows has nothing either */
-      gev_bytes_drop(&s->in, used);
-      if (i > 2) return i - 1;
-      return gev_failclosed(L);
-    }
+  size_t len = gev_stream_buffered(s);
+  struct item item;
+  *total = 0;
+  for (*count = 0; *count < last - 1; ++*count) {
+    if (!measure(L, *count + 2, &item, data + *total, len - *total, eof))
+      return false;
+    if (item.ended) break;
+    *total += item.used;
   }
-  if (used) gev_bytes_drop(&s->in, used);
-  return nargs - 1;
+  return true;
+}
+
+/* Several items: the input is copied to one string first, and cut there. */
+static void push_items(lua_State *L, struct gev_stream *s, bool eof,
+                       size_t total, int count) {
+  push_input(L, s, total, total);
+  int whole = lua_gettop(L);
+  const char *data = lua_tostring(L, whole);
+  for (int i = 0; i < count; i++) {
+    struct item item;
+    measure(L, i + 2, &item, data, total, eof);
+    lua_pushlstring(L, data, item.len);
+    data += item.used;
+    total -= item.used;
+  }
+  lua_remove(L, whole);
+}
+
+/* Arguments from index 2 on are formats. Only when all are satisfied is
+ * anything taken out of the input. After the end all are nil. */
+static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
+  int last = lua_gettop(L), count;
+  struct item item;
+  size_t total;
+  luaL_checkstack(L, last + 3, "too many formats");
+  if (!measure_all(L, s, eof, last, &total, &count)) return MORE;
+  if (count == 0) return gev_failclosed(L);
+  if (last == 2) {
+    measure(L, 2, &item, s->in.data ? s->in.data + s->in.off : "",
+            gev_stream_buffered(s), eof);
+    push_input(L, s, item.used, item.len);
+    return 1;
+  }
+  push_items(L, s, eof, total, count);
+  if (count < last - 1) lua_pushnil(L);
+  return count + (count < last - 1);
 }
 
 static const struct reader read_reader = READER("read", parse_formats, 0);
@@ -262,8 +297,7 @@ static int parse_until(lua_State *L, struct gev_stream *s, bool eof) {
   size_t used = found ? (size_t)(found - data) + dlen : len;
   if (max && used > (size_t)max) return too_long(L, max);
   if (!found) return eof ? gev_failclosed(L) : MORE;
-  lua_pushlstring(L, data, used);
-  gev_bytes_drop(&s->in, used);
+  push_input(L, s, used, used);
   return 1;
 }
 
@@ -285,8 +319,7 @@ static int m_readuntil(lua_State *L) {
 static int parse_exactly(lua_State *L, struct gev_stream *s, bool eof) {
   size_t n = (size_t)lua_tointeger(L, 2), len = gev_stream_buffered(s);
   if (len < n) return eof ? gev_failclosed(L) : MORE;
-  lua_pushlstring(L, s->in.data ? s->in.data + s->in.off : "", n);
-  if (n) gev_bytes_drop(&s->in, n);
+  push_input(L, s, n, n);
   return 1;
 }
 

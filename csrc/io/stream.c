@@ -66,9 +66,13 @@ bool gev_bytes_add(struct gev_bytes *b, const void *data, size_t n) {
   return true;
 }
 
+void gev_bytes_trim(struct gev_bytes *b) {
+  if (b->off == b->len) empty(b);
+}
+
 void gev_bytes_drop(struct gev_bytes *b, size_t n) {
   b->off += n;
-  if (b->off == b->len) empty(b);
+  gev_bytes_trim(b);
 }
 
 /* --- input --------------------------------------------------------------- */
@@ -172,8 +176,10 @@ static int recv_wk(lua_State *L, int status, lua_KContext ctx);
 
 static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
   if (n > gev_stream_buffered(s)) n = gev_stream_buffered(s);
-  lua_pushlstring(L, s->in.data + s->in.off, n);
-  gev_bytes_drop(&s->in, n);
+  const char *data = s->in.data + s->in.off;
+  s->in.off += n; /* before a finalizer can run: see push_input in reader.c */
+  lua_pushlstring(L, data, n);
+  gev_bytes_trim(&s->in);
   return 1;
 }
 

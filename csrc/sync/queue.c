@@ -214,7 +214,7 @@ static bool try_push(lua_State *L, struct queue *q) {
 static void admit(lua_State *L, struct gev_hub *h, struct queue *q) {
   while (has_room(q) && !gev_waitq_empty(&q->putters)) {
     struct gev_greenlet *g = first(&q->putters);
-    if (!lua_checkstack(g->L, 1)) return; /* he waits for the next room */
+    if (!gev_can_deliver(h, g)) return; /* he waits for the next room */
     take_pending(L, g);
     bool in = try_push(L, q);
     q->unfinished += in;
@@ -223,10 +223,7 @@ static void admit(lua_State *L, struct gev_hub *h, struct queue *q) {
       continue;
     }
     enum gev_verdict verdict = in ? GEV_WOKEN : GEV_RAISED;
-    if (!in) {
-      lua_xmove(L, g->L, 1);
-      g->nargs = 1;
-    }
+    if (!in) gev_deliver(L, h, g);
     wake(h, g, q, verdict);
   }
 }

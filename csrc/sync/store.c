@@ -7,7 +7,7 @@ enum { FIRST_CAP = 8, DEEPEST = 32 };
 
 void gev_store_init(lua_State *L, struct gev_store *s, enum gev_order order) {
   s->order = order;
-  s->head = s->n = 0;
+  s->head = s->n = s->version = 0;
   s->cap = FIRST_CAP;
   lua_createtable(L, FIRST_CAP, 0);
   lua_setiuservalue(L, 1, 1);
@@ -19,23 +19,28 @@ static lua_Integer slot(const struct gev_store *s, uint32_t i) {
   return ((s->head + i) & (s->cap - 1)) + 1;
 }
 
-/* Twice the room, in a new table; the old one is on the top (replaced). */
+/* Twice the room, in a new table. Making that may run a finalizer, which may
+ * put and get here: so it comes first, and then one looks again. */
 static void grow(lua_State *L, struct gev_store *s) {
-  lua_createtable(L, (int)(s->cap * 2), 0);
-  for (uint32_t i = 0; i < s->n; i++) {
-    lua_rawgeti(L, -2, slot(s, i));
-    lua_rawseti(L, -2, i + 1);
+  uint32_t cap = s->cap * 2;
+  lua_createtable(L, (int)cap, 0);
+  lua_getiuservalue(L, 1, 1);
+  if (s->n == s->cap && s->cap < cap) {
+    for (uint32_t i = 0; i < s->n; i++) {
+      lua_rawgeti(L, -1, slot(s, i));
+      lua_rawseti(L, -3, i + 1);
+    }
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, 1, 1);
+    s->head = 0;
+    s->cap = cap;
   }
-  lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 1, 1);
-  lua_replace(L, -2);
-  s->head = 0;
-  s->cap *= 2;
+  lua_pop(L, 2);
 }
 
 static void ring_push(lua_State *L, struct gev_store *s) {
+  while (s->n == s->cap) grow(L, s);
   lua_getiuservalue(L, 1, 1);
-  if (s->n == s->cap) grow(L, s);
   lua_insert(L, -2);
   lua_rawseti(L, -2, slot(s, s->n));
   lua_pop(L, 1);
@@ -74,8 +79,8 @@ static bool less(lua_State *L, int a, int b) {
 }
 
 static void check_unchanged(lua_State *L, const struct gev_store *s,
-                            uint32_t n) {
-  if (s->n != n)
+                            uint32_t version) {
+  if (s->version != version)
     luaL_error(L, "a PriorityQueue was changed by its own 'less'");
 }
 
@@ -83,7 +88,7 @@ static void check_unchanged(lua_State *L, const struct gev_store *s,
  * in a comparison changes nothing. */
 static void heap_push(lua_State *L, struct gev_store *s) {
   int item = lua_gettop(L);
-  uint32_t n = s->n, i = n + 1;
+  uint32_t n = s->n, i = n + 1, version = s->version;
   lua_getiuservalue(L, 1, 1);
   for (; i > 1; i /= 2) {
     lua_rawgeti(L, item + 1, i / 2);
@@ -91,7 +96,7 @@ static void heap_push(lua_State *L, struct gev_store *s) {
     lua_settop(L, item + 1);
     if (!up) break;
   }
-  check_unchanged(L, s, n);
+  check_unchanged(L, s, version);
   for (uint32_t at = n + 1; at > i; at /= 2) {
     lua_rawgeti(L, item + 1, at / 2);
     lua_rawseti(L, item + 1, at);
@@ -100,6 +105,7 @@ static void heap_push(lua_State *L, struct gev_store *s) {
   lua_rawseti(L, item + 1, i);
   lua_settop(L, item - 1);
   s->n++;
+  s->version++;
 }
 
 /* The smaller child of i in a heap of n: pushes it. 0: there is none. */
@@ -120,6 +126,7 @@ static uint32_t smaller_child(lua_State *L, int table, uint32_t i,
 
 static void heap_pop(lua_State *L, struct gev_store *s) {
   uint32_t path[DEEPEST], depth = 0, n = s->n, i = 1;
+  uint32_t version = s->version;
   lua_getiuservalue(L, 1, 1);
   int table = lua_gettop(L);
   lua_rawgeti(L, table, 1); /* the result */
@@ -130,7 +137,7 @@ static void heap_pop(lua_State *L, struct gev_store *s) {
     if (!down) break;
     path[depth++] = child;
   }
-  check_unchanged(L, s, n);
+  check_unchanged(L, s, version);
   i = 1;
   for (uint32_t step = 0; step < depth; i = path[step++]) {
     lua_rawgeti(L, table, path[step]);
@@ -141,6 +148,7 @@ static void heap_pop(lua_State *L, struct gev_store *s) {
   lua_rawseti(L, table, n);
   lua_remove(L, table);
   s->n--;
+  s->version++;
 }
 
 /* --- any ----------------------------------------------------------------- */

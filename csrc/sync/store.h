@@ -15,6 +15,7 @@ enum gev_order { GEV_FIFO, GEV_LIFO, GEV_PRIORITY };
 struct gev_store {
   enum gev_order order;
   uint32_t head, n, cap; /* ring: slots head .. head+n, modulo cap */
+  uint32_t version; /* heap: changes, for who compares items meanwhile */
 };
 
 /* Makes the table; the queue is at index 1. */
