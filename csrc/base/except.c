@@ -97,6 +97,7 @@ void gev_exc_instance(lua_State *L) {
 }
 
 static int exc_call(lua_State *L) { /* Class(...) */
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_getfield(L, 1, "__new"); /* userdata classes bring their own */
   if (!lua_isnil(L, -1)) {
     lua_insert(L, 1);

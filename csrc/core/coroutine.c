@@ -55,7 +55,10 @@ static void set_blocked(lua_State *L, struct gev_hub *h, int idx,
 
 void gev_coroutines_unwind(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &blocked_key);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &blocked_key) != LUA_TTABLE) {
+    lua_pop(L, 1); /* the library was not opened whole */
+    return;
+  }
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
     lua_resetthread(lua_tothread(L, -2));
   lua_pop(L, 1);
@@ -230,8 +233,10 @@ static int co_close(lua_State *L) {
 static int co_running(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   bool is_main = lua_pushthread(L);
-  if (h->current && h->current->co == L && !is_main)
+  if (h->current && h->current->co == L && !is_main) {
+    h->current->flags |= GEV_EXPOSED;
     set_blocked(L, h, lua_gettop(L), true);
+  }
   lua_pushboolean(L, is_main);
   return 2;
 }

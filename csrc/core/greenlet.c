@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/except.h"
+#include "core/copool.h"
 #include "core/park.h"
 #include "core/report.h"
 #include "core/timeout.h"
@@ -19,7 +20,6 @@ const char gev_key_args = 0, gev_key_links = 0, gev_key_pending = 0,
            gev_key_traceback = 0, gev_key_stack = 0;
 enum { MAX_ARGS = 30000 };
 static const char tracebacks_key = 0; /* of coroutines that fail: weak */
-static const char pool_key = 0;       /* coroutines to be used again */
 
 static bool greenlet_is_ready(const void *self) {
   return ((const struct gev_greenlet *)self)->state == GEV_DEAD;
@@ -81,8 +81,7 @@ static void take_traceback(lua_State *L, lua_State *co) {
 void gev_greenlet_prepare(lua_State *L) {
   gev_weaktable(L, "k");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
-  lua_createtable(L, GEV_POOL, 0);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &pool_key);
+  gev_copool_prepare(L);
 }
 
 static int body_k(lua_State *L, int status, lua_KContext ctx) {
@@ -100,41 +99,6 @@ static int body(lua_State *L) {
   return body_k(L, lua_pcallk(L, nargs, LUA_MULTRET, 1, 0, body_k), 0);
 }
 
-/* --- coroutines ---------------------------------------------------------- */
-
-/* The pool's coroutines are anchored for good by a table in the registry, so
- * taking one and giving it back is C's business alone. Only a greenlet that
- * is started at once takes from it, for only that is sure to give back; any
- * other has a coroutine of its own, as its first user value. The userdata is
- * on the top of the stack. */
-static lua_State *take_coroutine(lua_State *L, struct gev_hub *h,
-                                 struct gev_greenlet *g) {
-  if ((g->flags & GEV_POOLED) && h->nspare) return h->spare[--h->nspare];
-  lua_State *co = lua_newthread(L);
-  if ((g->flags & GEV_POOLED) && h->npooled < GEV_POOL) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &pool_key);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, h->npooled + 1);
-    lua_pop(L, 1);
-    h->npooled++;
-  } else {
-    lua_setiuservalue(L, -2, 1);
-    g->flags &= (uint16_t)~GEV_POOLED;
-  }
-  return co;
-}
-
-/* It has ended: what is left on its stack is dropped. */
-static void give_coroutine(struct gev_hub *h, struct gev_greenlet *g) {
-  lua_State *co = g->co;
-  g->co = g->L = NULL;
-  if (!(g->flags & GEV_POOLED)) return;
-  g->flags &= (uint16_t)~GEV_POOLED;
-  lua_settop(co, 0);
-  if (lua_gethook(co)) lua_sethook(co, NULL, 0, 0);
-  h->spare[h->nspare++] = co;
-}
-
 /* --- making and starting ------------------------------------------------- */
 
 void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
@@ -150,10 +114,8 @@ void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
 /* Copies the function and its arguments to the coroutine, above the body. */
 static void load(lua_State *L, struct gev_greenlet *g, int first, int nargs) {
   lua_State *co = g->co;
-  if (nargs > LUA_MINSTACK - 4 &&
-      (nargs > MAX_ARGS || !lua_checkstack(co, nargs + 2)))
-    luaL_error(L, "too many arguments to a greenlet");
-  luaL_checkstack(L, nargs + 1, "too many arguments to a greenlet");
+  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 2))
+    luaL_error(L, "not enough memory");
   lua_pushcfunction(co, body);
   for (int i = first; i <= first + nargs; i++) lua_pushvalue(L, i);
   lua_xmove(L, co, nargs + 1);
@@ -163,13 +125,14 @@ static void load(lua_State *L, struct gev_greenlet *g, int first, int nargs) {
 struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
                                       int cls, int first, int nargs,
                                       uint16_t flags) {
-  luaL_checkstack(L, 4, NULL);
+  if (nargs > MAX_ARGS) luaL_error(L, "too many arguments to a greenlet");
+  luaL_checkstack(L, nargs + 4, "too many arguments to a greenlet");
   struct gev_greenlet *g = lua_newuserdatauv(L, sizeof *g, 3);
   gev_greenlet_init(g, flags);
   lua_pushvalue(L, cls);
   lua_setmetatable(L, -2);
   gev_tree_enter(L, h, g);
-  g->co = g->L = take_coroutine(L, h, g);
+  g->co = g->L = gev_copool_take(L, h, g);
   load(L, g, first, nargs);
   return g;
 }
@@ -213,7 +176,7 @@ static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
   if (g->timeouts) gev_timeouts_forget(g);
   g->flags &= (uint16_t)~GEV_PENDING;
   g->state = GEV_DEAD;
-  give_coroutine(h, g);
+  gev_copool_give(h, g);
   if (g->flags & GEV_BEGUN) h->greenlets--;
 }
 
@@ -246,12 +209,23 @@ static void settle_error(lua_State *L, struct gev_hub *h,
   }
 }
 
+static int pack(lua_State *L) {
+  gev_pack(L, 1, lua_gettop(L));
+  return 1;
+}
+
 /* Moves the n results from co and makes them the outcome. */
 static void settle_values(lua_State *L, struct gev_hub *h,
                           struct gev_greenlet *g, int n, int idx) {
   lua_State *co = g->co;
   if (n > 1 && !(g->flags & GEV_RAW)) {
-    gev_pack(co, lua_gettop(co) - n + 1, n);
+    lua_pushcfunction(co, pack);
+    lua_insert(co, -n - 1);
+    if (lua_pcall(co, n, 1, 0) != LUA_OK) { /* out of memory */
+      lua_xmove(co, L, 1);
+      settle_error(L, h, g, idx);
+      return;
+    }
     g->flags |= GEV_MULTI;
     n = 1;
   }
@@ -279,6 +253,15 @@ void gev_greenlet_finish(struct gev_hub *h, struct gev_greenlet *g,
   }
   lua_settop(L, idx - 1);
   gev_greenlet_notify(h, g);
+}
+
+void gev_greenlet_spoilt(struct gev_hub *h, struct gev_greenlet *g) {
+  lua_State *co = g->co;
+  if (lua_status(co) != LUA_OK) lua_resetthread(co);
+  lua_settop(co, 0);
+  lua_pushliteral(co, "its coroutine was resumed or closed by somebody who "
+                      "had kept it from a former greenlet");
+  gev_greenlet_finish(h, g, LUA_ERRRUN, 1);
 }
 
 /* A link that was not made by rawlink has a greenlet of its own, which runs

@@ -41,6 +41,7 @@ enum gev_flags {
   GEV_NOVALUE = 1024, /* it returned nothing at all */
   GEV_POOLED = 2048,  /* its coroutine is of the hub's pool; to
                        * gev_greenlet_new: will be started at once */
+  GEV_EXPOSED = 8192, /* somebody holds its coroutine */
   GEV_QUIET = 4096,   /* its failure is not reported: somebody sees to it */
 };
 
@@ -102,6 +103,8 @@ void gev_greenlet_due(struct gev_hub *h, struct gev_timer *t);
 /* Its coroutine has ended, with `n` results or an error on its stack. */
 void gev_greenlet_finish(struct gev_hub *h, struct gev_greenlet *g,
                          int status, int n);
+/* It is to begin, but its coroutine is not as it was left: fails it. */
+void gev_greenlet_spoilt(struct gev_hub *h, struct gev_greenlet *g);
 /* It is dead and was queued to fire its links. */
 void gev_greenlet_notify(struct gev_hub *h, struct gev_greenlet *g);
 /* kill(): the exception is on the top of L's stack (popped), the greenlet's

@@ -92,6 +92,7 @@ static int base_call(lua_State *L) {
 /* Class(...): the base class takes the function; a subclass runs _run, with
  * the greenlet itself as its first argument. */
 static int class_call(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   if (lua_getfield(L, 1, "_run") == LUA_TNIL) {
     lua_pop(L, 1);
     return base_call(L);

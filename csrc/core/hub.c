@@ -233,6 +233,10 @@ void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
   }
   lua_State *co = g->co;
   int n;
+  if (g->state == GEV_STARTING && lua_gettop(co) != g->nargs + 1) {
+    gev_greenlet_spoilt(h, g);
+    return;
+  }
   h->switches++;
   h->current = g;
   h->running = co;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/copool.h"
 #include "core/coroutine.h"
 #include "core/interrupt.h"
 #include "core/park.h"
@@ -26,37 +27,58 @@ void gev_push_hub(lua_State *L, struct gev_hub *h) {
 
 /* --- death --------------------------------------------------------------- */
 
-/* Its wait is over for good; pending <close> variables run, without a chance
- * to block. */
-static void unwind(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+/* Its wait is over for good: nothing that it waited on knows it any more. */
+static void let_go(struct gev_hub *h, struct gev_greenlet *g) {
   if (g->state == GEV_PARKED)
     gev_wait_end(h, g, GEV_CLOSED);
   else if (g->state == GEV_READY && g->op && g->on && g->op->cancel)
-    g->op->cancel(h, g, g->on); /* woken, but will not run to let go of it */
+    g->op->cancel(h, g, g->on); /* woken, but will not run to do it */
+  g->op = NULL;
   gev_unlink(&g->task.link);
   gev_timer_stop(h, &g->timer);
+}
+
+/* Pending <close> variables run, without a chance to block. The userdata is
+ * on the top of the stack. */
+static void unwind(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
   gev_timeouts_forget(g);
   g->state = GEV_DEAD;
-  h->greenlets--;
-  int ref = g->ref;
-  lua_State *co = g->co;
-  g->co = g->L = NULL;
   g->flags |= GEV_NOVALUE;
-  lua_resetthread(co);
+  h->greenlets--;
+  lua_resetthread(g->co);
+  gev_copool_give(h, g);
   lua_pushnil(L); /* no outcome; the coroutine was in its place */
   lua_setiuservalue(L, -2, 1);
+  int ref = g->ref;
+  g->ref = 0;
   gev_unanchor(L, h, ref);
 }
 
-static void unwind_all(lua_State *L, struct gev_hub *h) {
-  luaL_checkstack(L, 6, NULL);
-  gev_coroutines_unwind(L);
+typedef void (*each_fn)(lua_State *L, struct gev_hub *h,
+                        struct gev_greenlet *g);
+
+static void release_wait(lua_State *L, struct gev_hub *h,
+                         struct gev_greenlet *g) {
+  (void)L;
+  let_go(h, g);
+}
+
+static void each_greenlet(lua_State *L, struct gev_hub *h, each_fn fn) {
   for (int ref = 1; ref <= h->nref; ref++) {
     gev_push_anchored(L, h, ref);
     struct gev_greenlet *g = gev_test(L, -1, &gev_greenlet_class);
-    if (g && g != h->main && g->state != GEV_DEAD) unwind(L, h, g);
+    if (g && g != h->main && g->state != GEV_DEAD) fn(L, h, g);
     lua_pop(L, 1);
   }
+}
+
+/* First every wait ends, while what is waited on is alive; then the
+ * coroutines are unwound, the inner ones first. */
+static void unwind_all(lua_State *L, struct gev_hub *h) {
+  luaL_checkstack(L, 6, NULL);
+  each_greenlet(L, h, release_wait);
+  gev_coroutines_unwind(L);
+  each_greenlet(L, h, unwind);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg) {
@@ -92,6 +114,10 @@ void gev_hub_close(struct gev_hub *h) {
   h->closing = true;
   h->current = NULL;
   h->running = NULL;
+  if (h->main && h->main->state == GEV_PARKED) { /* os.exit in a greenlet */
+    let_go(h, h->main);
+    lua_settop(h->mailbox, 0);
+  }
   gev_hub_destroy(h);
 }
 
@@ -125,7 +151,7 @@ static struct gev_hub *check(lua_State *L) {
 static int m_gc(lua_State *L) {
   struct gev_hub *h = check(L);
   gev_hub_close(h);
-  gev_timeouts_forget(h->main);
+  if (h->main) gev_timeouts_forget(h->main);
   gev_heap_free(&h->timers);
   free(h->freerefs);
   free(h->scratch);

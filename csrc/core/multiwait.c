@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/except.h"
 #include "core/park.h"
 
 enum { LINKED, QUEUED, TAKEN };
@@ -71,14 +72,17 @@ static const struct gev_waitop take_ops[] = {
     {"killall", false, cancel, NULL},
 };
 
-/* Links the node to the object at the top of the stack (popped). */
-static void link_node(lua_State *L, struct gev_multiwait *m, int i) {
+/* Links the node to the object at the top of the stack (popped). The table of
+ * objects, at index 3, also keeps what it links to in the end. */
+static void link_node(lua_State *L, struct gev_multiwait *m, int i, int n_all) {
   struct node *n = &m->nodes[i - 1];
   const char *type = luaL_typename(L, -1);
   struct gev_object *o = gev_towaitable(L);
   if (!o)
     luaL_error(L, "bad argument #1 to '%s' (object %d of the list cannot be "
                "waited for: %s)", m->op->name, i, type);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, 3, n_all + i);
   n->task.run = node_run;
   n->owner = m;
   n->index = i;
@@ -114,7 +118,7 @@ static int lib_multiwait(lua_State *L) {
     lua_rawgeti(L, 1, i);
     lua_pushvalue(L, -1);
     lua_rawseti(L, 3, i);
-    link_node(L, m, i);
+    link_node(L, m, i, (int)n);
   }
   lua_settop(L, 2);
   return 1;
@@ -132,7 +136,7 @@ static int push_ready(lua_State *L, struct gev_multiwait *m) {
 static int take_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   struct gev_multiwait *m = (struct gev_multiwait *)ctx;
-  if (gev_unpark(L, gev_hub(L)) == GEV_TIMEDOUT || !m->ready) return 0;
+  if (gev_unpark(L, gev_hub(L)) != GEV_WOKEN || !m->ready) return 0;
   return push_ready(L, m);
 }
 
@@ -144,13 +148,19 @@ static int m_take(lua_State *L) {
   if (m->ready) return push_ready(L, m);
   if (timeout == 0) return 0;
   struct gev_greenlet *g = gev_park_begin(L, h, m->op);
+  if (m->waiter) {
+    gev_exc_push(L, GEV_EXC_CONCURRENTUSE,
+                 "%s: another greenlet takes from the same iterator",
+                 m->op->name);
+    return lua_error(L);
+  }
   m->waiter = g;
   return gev_park(L, h, g, m->op, m, gev_deadline(timeout),
                   (lua_KContext)m, take_k);
 }
 
-/* m:close(): out of every queue */
-static int m_close(lua_State *L) {
+/* Out of every queue. */
+static int m_gc(lua_State *L) {
   struct gev_multiwait *m = check(L);
   for (int i = 0; i < m->n; i++) {
     struct node *n = &m->nodes[i];
@@ -161,10 +171,20 @@ static int m_close(lua_State *L) {
   return 0;
 }
 
+/* m:close(): who takes from it gets nothing */
+static int m_close(lua_State *L) {
+  struct gev_multiwait *m = check(L);
+  struct gev_greenlet *g = m->waiter;
+  m->waiter = NULL;
+  m_gc(L);
+  if (g && g->state == GEV_PARKED) gev_wake(m->hub, g, m, GEV_CLOSED);
+  return 0;
+}
+
 static const luaL_Reg methods[] = {{"take", m_take},
                                    {"close", m_close},
                                    {"__close", m_close},
-                                   {"__gc", m_close},
+                                   {"__gc", m_gc},
                                    {NULL, NULL}};
 
 void gev_open_multiwait(lua_State *L, int hub) {

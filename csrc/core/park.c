@@ -98,10 +98,10 @@ int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
 }
 
 int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
-                   const struct gev_waitop *op, lua_KContext ctx,
+                   const struct gev_waitop *op, void *on, lua_KContext ctx,
                    lua_KFunction k) {
   g->op = op;
-  g->on = NULL;
+  g->on = on;
   g->L = L;
   g->nargs = 0;
   g->verdict = GEV_WOKEN;

@@ -44,9 +44,10 @@ struct gev_greenlet *gev_park_begin(lua_State *L, struct gev_hub *h,
 int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
              const struct gev_waitop *op, void *on, int64_t deadline,
              lua_KContext ctx, lua_KFunction k);
-/* The same for sleep(0): in the ready queue at once, behind the others. */
+/* The same for sleep(0): in the ready queue at once, behind the others. `on`
+ * is NULL unless op->cancel must be called if the greenlet never runs. */
 int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
-                   const struct gev_waitop *op, lua_KContext ctx,
+                   const struct gev_waitop *op, void *on, lua_KContext ctx,
                    lua_KFunction k);
 /* What a continuation calls first. Raises a kill, a Timeout, LoopExit. */
 enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h);

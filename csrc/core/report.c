@@ -107,8 +107,11 @@ void gev_push_description(lua_State *L, int idx) {
   char address[32];
   idx = lua_absindex(L, idx);
   snprintf(address, sizeof address, " at %p", (void *)g);
-  if (luaL_getmetafield(L, idx, "__name") != LUA_TSTRING)
+  int type = luaL_getmetafield(L, idx, "__name");
+  if (type != LUA_TSTRING) {
+    if (type != LUA_TNIL) lua_pop(L, 1);
     lua_pushliteral(L, "Greenlet");
+  }
   const char *class = lua_tostring(L, -1);
   luaL_buffinit(L, &b);
   luaL_addchar(&b, '<');

@@ -18,7 +18,8 @@ static const struct gev_class guard_class = {"shield", NULL, NULL};
 
 static int guard_close(lua_State *L) {
   struct guard *guard = gev_check(L, 1, &guard_class);
-  guard->g->shield--;
+  if (guard->g) guard->g->shield--;
+  guard->g = NULL;
   return 0;
 }
 
@@ -80,6 +81,7 @@ static int lib_setquiet(lua_State *L) {
 }
 
 static const luaL_Reg guard_methods[] = {{"__close", guard_close},
+                                         {"__gc", guard_close},
                                          {NULL, NULL}};
 static const luaL_Reg functions[] = {{"interrupt", lib_interrupt},
                                      {"uninterrupt", lib_uninterrupt},

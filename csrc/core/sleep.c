@@ -33,7 +33,7 @@ static int lib_sleep(lua_State *L) {
   if (seconds > 0)
     return gev_park(L, h, g, &sleep_op, NULL, gev_deadline(seconds),
                     (lua_KContext)h, nothing_k);
-  return gev_park_ready(L, h, g, &sleep_op, (lua_KContext)h, nothing_k);
+  return gev_park_ready(L, h, g, &sleep_op, NULL, (lua_KContext)h, nothing_k);
 }
 
 /* idle(): until the loop has nothing else to do */
@@ -67,8 +67,9 @@ int gev_hub_join(lua_State *L) {
   if (h->current != h->main)
     return luaL_error(L, "hub:join: only the main greenlet may join the hub");
   struct gev_greenlet *g = gev_park_begin(L, h, &join_op);
-  if (timeout >= 0) h->unref_timers = 1; /* its own does not count */
-  return gev_park(L, h, g, &join_op, h, gev_deadline(timeout), 0, join_k);
+  int64_t deadline = gev_deadline(timeout);
+  h->unref_timers = deadline != GEV_NEVER; /* its own does not count */
+  return gev_park(L, h, g, &join_op, h, deadline, 0, join_k);
 }
 
 static const luaL_Reg functions[] = {

@@ -117,6 +117,7 @@ static double seconds_argument(lua_State *L, int idx, const char *name) {
 
 /* Timeout(seconds [, exception]): the class is the first argument. */
 static int timeout_new(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   double seconds = seconds_argument(L, 2, "Timeout");
   lua_settop(L, 3);
   if (!lua_isnil(L, 3)) gev_exc_instance(L);

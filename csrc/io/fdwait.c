@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -180,18 +181,21 @@ static int wait_k(lua_State *L, int status, lua_KContext dir) {
  * may belong to a socket, or to another wait. */
 static int wait_for(lua_State *L, enum gev_dir dir) {
   struct gev_hub *h = gev_hub(L);
-  int fd = (int)luaL_checkinteger(L, 1);
+  lua_Integer fd = luaL_checkinteger(L, 1);
   double timeout = gev_opttimeout(L, 2);
+  luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "not a descriptor");
   lua_settop(L, 2);
   struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   w->cls = &waiter_class;
   gev_fd_init(&w->f, -1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 3);
-  w->f.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  w->f.fd = fcntl((int)fd, F_DUPFD_CLOEXEC, 0);
   if (w->f.fd < 0) return gev_fail(L, errno);
-  return gev_fd_wait(L, h, &w->f, dir, &wait_ops[dir],
-                     gev_deadline(timeout), dir, wait_k);
+  int n = gev_fd_wait(L, h, &w->f, dir, &wait_ops[dir],
+                      gev_deadline(timeout), dir, wait_k);
+  gev_fd_close(h, &w->f); /* it could not be polled, or main has waited */
+  return n;
 }
 
 /* wait_read(fd [, timeout]) -> bool | nil, message, code */

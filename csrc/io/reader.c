@@ -29,7 +29,7 @@ static int yield_turn(lua_State *L, struct gev_hub *h, struct gev_stream *s,
   struct gev_greenlet *g = gev_park_begin(L, h, &r->op);
   s->fd.user[GEV_READ] = g;
   g->timer.node.key = deadline; /* where gev_fd_deadline finds it */
-  return gev_park_ready(L, h, g, &r->op, (lua_KContext)r, r->k[0]);
+  return gev_park_ready(L, h, g, &r->op, &s->fd, (lua_KContext)r, r->k[0]);
 }
 
 static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,

@@ -168,7 +168,7 @@ static int pass_k(lua_State *L, int status, lua_KContext ctx) {
 static int give(lua_State *L, struct gev_hub *h) {
   if (!gev_must_yield(L, h)) return 1;
   struct gev_greenlet *g = gev_park_begin(L, h, &recv_op);
-  return gev_park_ready(L, h, g, &recv_op, 0, pass_k);
+  return gev_park_ready(L, h, g, &recv_op, NULL, 0, pass_k);
 }
 
 static int recv_rk(lua_State *L, int status, lua_KContext ctx);

@@ -183,7 +183,7 @@ static int yield_k(lua_State *L, int status, lua_KContext ctx) {
 static int yield_turn(lua_State *L, struct gev_hub *h,
                       const struct writer *w) {
   struct gev_greenlet *g = gev_park_begin(L, h, &w->op);
-  return gev_park_ready(L, h, g, &w->op, (lua_KContext)w, yield_k);
+  return gev_park_ready(L, h, g, &w->op, NULL, (lua_KContext)w, yield_k);
 }
 
 /* s:sendall(data [, timeout]) -> true | nil, message, code, bytes sent */
@@ -398,7 +398,7 @@ static int send_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     gev_count_bytes(h, (size_t)put);
     if (!gev_must_yield(L, h)) return 1;
     struct gev_greenlet *g = gev_park_begin(L, h, &send_op);
-    return gev_park_ready(L, h, g, &send_op, 0, sent_k);
+    return gev_park_ready(L, h, g, &send_op, NULL, 0, sent_k);
   }
   if (put != GEV_WANT_READ && put != GEV_WANT_WRITE)
     return gev_stream_fail(L, s, put);

@@ -57,7 +57,7 @@ static void answered(struct lookup *l, int status) {
   if (!l->ticket)
     free_lookup(l);
   else if (l->waiter)
-    gev_wake(l->hub, l->waiter, l, GEV_WOKEN);
+    gev_wake(l->hub, l->waiter, l->ticket, GEV_WOKEN);
 }
 
 static void info_cb(uv_getaddrinfo_t *req, int status,
@@ -77,10 +77,17 @@ static void name_cb(uv_getnameinfo_t *req, int status, const char *host,
   answered(l, status);
 }
 
+struct ticket {
+  const struct gev_class *cls;
+  struct lookup *lookup;
+};
+
+/* Waits are on the ticket: its memory outlives its finalizer. */
 static void cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
-  struct lookup *l = on;
+  struct lookup *l = ((struct ticket *)on)->lookup;
   (void)h;
   (void)g;
+  if (!l) return;
   l->waiter = NULL;
   if (!l->answered) uv_cancel((uv_req_t *)&l->req); /* it is called back */
 }
@@ -88,10 +95,6 @@ static void cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
 static const struct gev_waitop info_op = {"getaddrinfo", true, cancel, NULL};
 static const struct gev_waitop name_op = {"getnameinfo", true, cancel, NULL};
 
-struct ticket {
-  const struct gev_class *cls;
-  struct lookup *lookup;
-};
 static const struct gev_class ticket_class = {"look-up", NULL, NULL};
 
 static void drop(struct ticket *t) {
@@ -134,7 +137,7 @@ static int wait_for(lua_State *L, struct ticket *t, struct gev_greenlet *g,
   struct lookup *l = t->lookup;
   l->waiter = g;
   gev_request_add(l->hub, &l->request, (uv_req_t *)&l->req);
-  return gev_park(L, l->hub, g, op, l, GEV_NEVER, (lua_KContext)t, k);
+  return gev_park(L, l->hub, g, op, t, GEV_NEVER, (lua_KContext)t, k);
 }
 
 /* --- getaddrinfo --------------------------------------------------------- */

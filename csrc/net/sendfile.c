@@ -125,7 +125,8 @@ static int run(lua_State *L, struct job *j, bool once, int64_t deadline) {
     if (j->left > 0) j->left -= put;
     if (gev_must_yield(L, h)) {
       struct gev_greenlet *g = gev_park_begin(L, h, &sendfile_op);
-      return gev_park_ready(L, h, g, &sendfile_op, (lua_KContext)j, yield_k);
+      return gev_park_ready(L, h, g, &sendfile_op, NULL, (lua_KContext)j,
+                            yield_k);
     }
   }
 }

@@ -362,7 +362,7 @@ static void begin_linger(struct gev_http_conn *c) {
 /* Gives others their turn if a client sends one request after the other. */
 static int yield_turn(lua_State *L, struct gev_hub *h) {
   struct gev_greenlet *g = gev_park_begin(L, h, &head_op);
-  return gev_park_ready(L, h, g, &head_op, 0, run_k);
+  return gev_park_ready(L, h, g, &head_op, NULL, 0, run_k);
 }
 
 static int next(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {

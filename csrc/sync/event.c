@@ -99,7 +99,7 @@ static int wait(lua_State *L, const struct gev_waitop *op) {
   struct gev_greenlet *g = gev_park_begin(L, h, op);
   if (e->is_set) {
     e->waking++;
-    return gev_park_ready(L, h, g, op, (lua_KContext)e, wait_k);
+    return gev_park_ready(L, h, g, op, NULL, (lua_KContext)e, wait_k);
   }
   gev_waitq_add(&e->waiters, &g->task);
   return gev_park(L, h, g, op, e, gev_deadline(timeout), (lua_KContext)e,

@@ -167,7 +167,7 @@ static int m_put(lua_State *L) {
     if (!q->channel || !can_yield(L, h) || gev_has_pending(h->current))
       return 1;
     struct gev_greenlet *g = gev_park_begin(L, h, &put_op);
-    return gev_park_ready(L, h, g, &put_op, 0, put_k); /* getter first */
+    return gev_park_ready(L, h, g, &put_op, NULL, 0, put_k); /* getter 1st */
   }
   if (timeout == 0) return gev_failtimeout(L);
   struct gev_greenlet *g = gev_park_begin(L, h, &put_op);
