@@ -213,6 +213,22 @@ describe("once", function()
     ]]
   end)
 
+  it("a class below Timeout had no pending and no seconds", function()
+    local Mine = gevent.exception("Mine", gevent.Timeout)
+    local t <close> = Mine(3)
+    assert.equal(3, t.seconds)
+    assert.is_false(t.pending)
+    t:start()
+    assert.is_true(t.pending)
+    assert.is_true(gevent.isinstance(t, gevent.Timeout))
+  end)
+
+  it("a circle of classes hung isinstance", function()
+    local A = gevent.exception("A")
+    A.__parent = A
+    assert.is_false(gevent.isinstance(A("x"), gevent.LoopExit))
+  end)
+
   it("a name that is no string broke the report", function()
     local Odd = gevent.Greenlet:subclass("Odd")
     Odd.__name = 5

@@ -7,6 +7,8 @@
 
 #include "base/lualib.h"
 
+enum { DEEPEST = 100 }; /* classes above one another; more is a circle */
+
 static const char registry_key[GEV_EXC_COUNT]; /* addresses are the keys */
 
 static const char *const names[GEV_EXC_COUNT] = {
@@ -52,7 +54,7 @@ void gev_exc_push(lua_State *L, enum gev_exc kind, const char *fmt, ...) {
 /* Does the chain of classes that starts at the table on the top (popped)
  * reach the table at cls? */
 static bool chain_has(lua_State *L, int cls) {
-  while (lua_istable(L, -1)) {
+  for (int depth = 0; lua_istable(L, -1) && depth < DEEPEST; depth++) {
     if (lua_rawequal(L, -1, cls)) {
       lua_pop(L, 1);
       return true;
@@ -163,6 +165,11 @@ static int lib_exception(lua_State *L) {
     lua_rawget(L, 2);
     lua_setfield(L, -2, inherited[i]);
   }
+  lua_pushliteral(L, "__index"); /* a function: fields of userdata */
+  if (lua_rawget(L, 2) == LUA_TFUNCTION)
+    lua_setfield(L, -2, "__index");
+  else
+    lua_pop(L, 1);
   return 1;
 }
 

@@ -95,7 +95,8 @@ static int lib_semacquire(lua_State *L) {
 static int m_release(lua_State *L) {
   struct semaphore *s = check(L);
   struct gev_hub *h = gev_hub(L);
-  if (s->bound >= 0 && s->counter >= s->bound)
+  lua_Integer most = s->bound >= 0 ? s->bound : LUA_MAXINTEGER;
+  if (s->counter >= most)
     return luaL_error(L, "Semaphore released too many times");
   if (gev_waitq_wake_one(h, &s->waiters, s)) return 0;
   s->counter++;
