@@ -40,9 +40,10 @@ endif
 # A new one is a line here, a line in scripts/bootstrap.sh and one in the
 # rockspec: its pkg-config name in PKGS, its LuaRocks name in ROCKS.
 
-PKGS := libuv
-ROCKS := LIBUV
-FALLBACK_LIBS := -luv
+PKGS := libuv libcares openssl zlib
+ROCKS := LIBUV CARES OPENSSL ZLIB WSLAY
+FALLBACK_LIBS := -luv -lcares -lssl -lcrypto -lz
+EXTRA_LIBS := -lwslay # has no pkg-config file
 
 # First of the names given that pkg-config knows as a Lua 5.4.
 lua_pc = $(firstword $(foreach p,$1,$(shell $(PKG_CONFIG) --exists \
@@ -71,7 +72,8 @@ DEP_FLAGS := $(addprefix -isystem ,$(DEP_INCDIRS)) $(LLHTTP_FLAGS) \
   $(call pkg_cflags,$(if $(LUA_INCDIR),,$(LUA_PC)) $(PKGS) $(LLHTTP_PC))
 LLHTTP_LIBS := $(if $(LLHTTP_PC),$(shell $(PKG_CONFIG) --libs $(LLHTTP_PC)))
 LIBS := $(addprefix -L,$(foreach r,$(ROCKS),$($r_LIBDIR))) $(LLHTTP_LIBS) \
-  $(or $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null),$(FALLBACK_LIBS))
+  $(or $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null),$(FALLBACK_LIBS)) \
+  $(EXTRA_LIBS)
 
 # ---- the library ------------------------------------------------------------
 

@@ -20,6 +20,10 @@ dependencies = {
 -- LLHTTP_DIR (as Debian's node-llhttp has them).
 external_dependencies = {
   LIBUV = {header = "uv.h"},
+  CARES = {header = "ares.h"},
+  OPENSSL = {header = "openssl/ssl.h"},
+  ZLIB = {header = "zlib.h"},
+  WSLAY = {header = "wslay/wslay.h"},
 }
 build = {
   type = "make",
@@ -33,6 +37,14 @@ build = {
     LUA_INCDIR = "$(LUA_INCDIR)",
     LIBUV_INCDIR = "$(LIBUV_INCDIR)",
     LIBUV_LIBDIR = "$(LIBUV_LIBDIR)",
+    CARES_INCDIR = "$(CARES_INCDIR)",
+    CARES_LIBDIR = "$(CARES_LIBDIR)",
+    OPENSSL_INCDIR = "$(OPENSSL_INCDIR)",
+    OPENSSL_LIBDIR = "$(OPENSSL_LIBDIR)",
+    ZLIB_INCDIR = "$(ZLIB_INCDIR)",
+    ZLIB_LIBDIR = "$(ZLIB_LIBDIR)",
+    WSLAY_INCDIR = "$(WSLAY_INCDIR)",
+    WSLAY_LIBDIR = "$(WSLAY_LIBDIR)",
     INST_LIBDIR = "$(LIBDIR)",
     INST_LUADIR = "$(LUADIR)",
   },

@@ -10,7 +10,7 @@
 set -u
 
 # group  need          Debian/Ubuntu  Fedora        Alpine         Homebrew
-# A need is `cmd:NAME`, `pc:NAME` (pkg-config), or one of the need_ functions
+# A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the need_ functions
 # below. @NAME differs between Debian's releases, see debian_name; rock:NAME
 # comes from LuaRocks; - is not to be had there.
 table() {
@@ -22,6 +22,10 @@ build    lua           lua5.4         lua           lua5.4         lua
 build    lua_headers   liblua5.4-dev  lua-devel     lua5.4-dev     lua
 build    pc:libuv      libuv1-dev     libuv-devel   libuv-dev      libuv
 build    llhttp        @llhttp        llhttp-devel  llhttp-dev     llhttp
+build    pc:libcares   libc-ares-dev  c-ares-devel  c-ares-dev     c-ares
+build    pc:openssl    libssl-dev     openssl-devel openssl-dev    openssl
+build    pc:zlib       zlib1g-dev     zlib-devel    zlib-dev       zlib
+build    header:wslay/wslay.h libwslay-dev wslay-devel wslay-dev   wslay
 llhttp   llhttp        @llhttp        llhttp-devel  llhttp-dev     llhttp
 demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
@@ -58,6 +62,10 @@ need_compiler() {
   have "$compiler" || compiler=gcc
   echo '#include <stdio.h>' |
     "$compiler" -fsyntax-only -x c - >/dev/null 2>&1
+}
+
+has_header() { # FILE
+  echo "#include <$1>" | "${CC:-cc}" -fsyntax-only -x c - >/dev/null 2>&1
 }
 
 need_pkgconfig() { have "${PKG_CONFIG:-pkg-config}"; }
@@ -106,6 +114,7 @@ met() { # NEED
   case $1 in
     cmd:*) have "${1#cmd:}" ;;
     pc:*) pkg "${1#pc:}" ;;
+    header:*) has_header "${1#header:}" ;;
     *:*) "need_${1%%:*}" "${1#*:}" ;;
     *) "need_$1" ;;
   esac
