@@ -40,10 +40,16 @@ static inline void gev_fd_claim(lua_State *L, struct gev_hub *h,
 int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
                 enum gev_dir dir, const struct gev_waitop *op,
                 int64_t deadline, lua_KContext ctx, lua_KFunction k);
-enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
-                               struct gev_fd *f, enum gev_dir dir);
+static inline enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
+                                             struct gev_fd *f,
+                                             enum gev_dir dir) {
+  if (f->user[dir] == h->current) f->user[dir] = NULL;
+  return gev_unpark(L, h);
+}
 /* The deadline of the wait that has just ended, for the next one. */
-int64_t gev_fd_deadline(const struct gev_hub *h);
+static inline int64_t gev_fd_deadline(const struct gev_hub *h) {
+  return h->current->timer.node.key;
+}
 /* Is the handle registered for reading, so that `drained` may be set? */
 static inline void gev_fd_drained(struct gev_fd *f) {
   f->drained = (f->events & UV_READABLE) != 0;

@@ -183,13 +183,12 @@ static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
   return 1;
 }
 
-static int recv_now(lua_State *L, struct gev_stream *s, lua_Integer n,
-                    bool once, int64_t deadline) {
+static int recv_now(lua_State *L, struct gev_stream *s, bool once,
+                    int64_t deadline) {
   struct gev_hub *h = s->hub;
   char *buf = gev_scratch(h);
   if (!buf) return gev_fail(L, ENOMEM);
-  if (once) s->fd.drained = false;
-  ssize_t got = read_once(s, buf, n < GEV_SCRATCH ? (size_t)n : GEV_SCRATCH);
+  ssize_t got = read_once(s, buf, s->asked);
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
     gev_count_bytes(h, (size_t)got);
@@ -203,27 +202,28 @@ static int recv_now(lua_State *L, struct gev_stream *s, lua_Integer n,
                          got == GEV_WANT_READ ? recv_rk : recv_wk);
 }
 
-static int recv_resumed(lua_State *L, lua_KContext ctx, int want) {
+static inline int recv_resumed(lua_State *L, lua_KContext ctx,
+                               enum gev_dir dir) {
   struct gev_stream *s = (struct gev_stream *)ctx; /* it is at index 1 */
   int64_t deadline = gev_fd_deadline(s->hub);
-  enum gev_verdict v = gev_stream_resume(L, s->hub, s, want);
+  enum gev_verdict v = gev_fd_resume(L, s->hub, &s->fd, dir);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
-  return recv_now(L, s, lua_tointeger(L, 2), false, deadline);
+  return recv_now(L, s, false, deadline);
 }
 
 static int recv_rk(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  return recv_resumed(L, ctx, GEV_WANT_READ);
+  return recv_resumed(L, ctx, GEV_READ);
 }
 static int recv_wk(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  return recv_resumed(L, ctx, GEV_WANT_WRITE);
+  return recv_resumed(L, ctx, GEV_WRITE);
 }
 
 /* s:recv(n [, timeout]) -> data | "" at the end | nil, message, code */
 static int m_recv(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
-  lua_Integer n = luaL_checkinteger(L, 2);
+  lua_Integer n = gev_checkinteger(L, 2);
   bool once;
   int64_t deadline = gev_stream_deadline(L, s, 3, &once);
   luaL_argcheck(L, n >= 0, 2, "a number of bytes must not be negative");
@@ -234,7 +234,13 @@ static int m_recv(lua_State *L) {
     return 1;
   }
   if (gev_stream_buffered(s)) return recv_buffered(L, s, (size_t)n);
-  return recv_now(L, s, n, once, deadline);
+  s->asked = n < GEV_SCRATCH ? (uint32_t)n : GEV_SCRATCH;
+  if (once)
+    s->fd.drained = false;
+  else if (s->fd.drained) /* as nearly always */
+    return gev_fd_wait(L, s->hub, &s->fd, GEV_READ, &recv_op, deadline,
+                       (lua_KContext)s, recv_rk);
+  return recv_now(L, s, once, deadline);
 }
 
 /* --- the rest ------------------------------------------------------------ */

@@ -20,6 +20,7 @@ struct gev_stream {
   struct gev_hub *hub;  /* cheaper to get at than a function's upvalue */
   struct gev_fd fd;
   double timeout;       /* of each call, seconds; -1: none */
+  uint32_t asked;       /* bytes that the recv which waits has asked for */
   struct gev_bytes in, out;
   size_t vbuf;          /* collect so many bytes in out; 0: write at once */
   bool vbuf_line;       /* and flush at each newline */
@@ -57,8 +58,9 @@ static inline struct gev_stream *gev_checkstream(lua_State *L, int idx) {
 static inline int64_t gev_stream_deadline(lua_State *L,
                                           const struct gev_stream *s,
                                           int idx, bool *once) {
-  double timeout = lua_type(L, idx) <= LUA_TNIL ? s->timeout
-                                                : gev_checkseconds(L, idx);
+  double timeout = lua_gettop(L) < idx || lua_isnil(L, idx)
+                       ? s->timeout
+                       : gev_checkseconds(L, idx);
   *once = timeout == 0;
   return timeout <= 0 ? GEV_NEVER : gev_deadline(timeout);
 }

@@ -191,7 +191,7 @@ static int m_sendall(lua_State *L) {
   bool once;
   struct gev_stream *s = gev_checkstream(L, 1);
   struct iovec iov;
-  iov.iov_base = (void *)(uintptr_t)luaL_checklstring(L, 2, &iov.iov_len);
+  iov.iov_base = (void *)(uintptr_t)gev_checklstring(L, 2, &iov.iov_len);
   int64_t deadline = gev_stream_deadline(L, s, 3, &once);
   gev_fd_claim(L, s->hub, &s->fd, GEV_WRITE, &sendall_writer.op);
   if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), 0);

@@ -38,15 +38,23 @@ static ssize_t socket_read(struct gev_stream *s, void *buf, size_t n) {
   return result(got, GEV_WANT_READ);
 }
 
-static ssize_t socket_write(struct gev_stream *s, const struct iovec *iov,
-                            int n) {
+static ssize_t send_many(struct gev_stream *s, const struct iovec *iov,
+                         int n) {
   ssize_t put;
   struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                        .msg_iovlen = (size_t)n};
   do {
-    put = n == 1
-              ? send(s->fd.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-              : sendmsg(s->fd.fd, &msg, MSG_NOSIGNAL);
+    put = sendmsg(s->fd.fd, &msg, MSG_NOSIGNAL);
+  } while (put < 0 && errno == EINTR);
+  return result(put, GEV_WANT_WRITE);
+}
+
+static ssize_t socket_write(struct gev_stream *s, const struct iovec *iov,
+                            int n) {
+  ssize_t put;
+  if (n != 1) return send_many(s, iov, n);
+  do {
+    put = send(s->fd.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
   } while (put < 0 && errno == EINTR);
   return result(put, GEV_WANT_WRITE);
 }
