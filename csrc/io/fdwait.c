@@ -33,10 +33,21 @@ static int set_events(struct gev_fd *f, int events) {
   return err;
 }
 
-/* Wakes who waits in a direction; else returns its event: it is unwanted. */
+/* Is somebody of the other role in an operation that waits for this? */
+static bool notify_crossed(struct gev_hub *h, struct gev_fd *f,
+                           enum gev_dir dir) {
+  enum gev_dir other = dir == GEV_READ ? GEV_WRITE : GEV_READ;
+  if (!f->user[other] || !(f->crossed & 1u << other)) return false;
+  gev_wake_waiting(h, f->user[other], f, GEV_WOKEN);
+  return true;
+}
+
+/* Wakes who waits for a direction; else returns its event: it is unwanted. */
 static inline int notify(struct gev_hub *h, struct gev_fd *f,
                          enum gev_dir dir) {
-  if (!f->user[dir]) return event_of[dir];
+  bool wanted = f->crossed && notify_crossed(h, f, dir);
+  if (!f->user[dir] || f->crossed & 1u << dir)
+    return wanted ? 0 : event_of[dir];
   gev_wake_waiting(h, f->user[dir], f, GEV_WOKEN);
   return 0;
 }
@@ -87,17 +98,26 @@ void gev_fd_refuse(lua_State *L, struct gev_hub *h, struct gev_fd *f,
   lua_error(L);
 }
 
-int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
-                enum gev_dir dir, const struct gev_waitop *op,
-                int64_t deadline, lua_KContext ctx, lua_KFunction k) {
-  gev_fd_claim(L, h, f, dir, op);
+int gev_fd_wait_as(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                   enum gev_dir role, enum gev_dir dir,
+                   const struct gev_waitop *op, int64_t deadline,
+                   lua_KContext ctx, lua_KFunction k) {
+  gev_fd_claim(L, h, f, role, op);
   struct gev_greenlet *g = gev_park_begin(L, h, op);
   int err = f->poll ? 0 : make_handle(L, h, f);
   if (!err && !(f->events & event_of[dir]))
     err = set_events(f, f->events | event_of[dir]);
   if (err) return gev_fail(L, -err);
-  f->user[dir] = g;
+  f->user[role] = g;
+  f->crossed = (uint8_t)(f->crossed & ~(1u << role)) |
+               (uint8_t)((role != dir) << role);
   return gev_park(L, h, g, op, f, deadline, ctx, k);
+}
+
+int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                enum gev_dir dir, const struct gev_waitop *op,
+                int64_t deadline, lua_KContext ctx, lua_KFunction k) {
+  return gev_fd_wait_as(L, h, f, dir, dir, op, deadline, ctx, k);
 }
 
 void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
