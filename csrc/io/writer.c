@@ -468,8 +468,7 @@ static int m_close(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   lua_settop(L, 1);
-  if ((!s->out.data && !s->unsent) || s->fd.fd < 0)
-    return finish_close(L, h, s);
+  if (!s->out.data || s->fd.fd < 0) return finish_close(L, h, s);
   bool once = s->timeout == 0 || s->fd.user[GEV_WRITE] || !h->current ||
               (L != h->L && !lua_isyieldable(L)) || L != h->running ||
               gev_has_pending(h->current) || h->closing;

@@ -1,5 +1,6 @@
 /* net/tls_cert.c - layer: net. See tls.h. Certificates as tables and in DER.
  * Owns what it gets from OpenSSL for the time of a call. */
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
@@ -177,9 +178,10 @@ static void push_der(lua_State *L, struct holder *o) {
 static int m_getpeercert(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
   bool binary = lua_toboolean(L, 2);
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
   ERR_clear_error();
   struct holder *o = new_holder(L);
-  if (t->ssl) o->cert = SSL_get1_peer_certificate(t->ssl);
+  o->cert = SSL_get1_peer_certificate(t->ssl);
   if (!o->cert)
     lua_pushnil(L);
   else if (binary)

@@ -95,6 +95,20 @@ static void set_maximum_version(lua_State *L, struct gev_tls_context *c) {
   SSL_CTX_set_max_proto_version(c->ctx, check_version(L));
 }
 
+/* --- tickets ------------------------------------------------------------- */
+
+static void get_session_tickets(lua_State *L, struct gev_tls_context *c) {
+  lua_pushboolean(L, !(SSL_CTX_get_options(c->ctx) & SSL_OP_NO_TICKET));
+}
+
+static void set_session_tickets(lua_State *L, struct gev_tls_context *c) {
+  luaL_checktype(L, 3, LUA_TBOOLEAN);
+  if (lua_toboolean(L, 3))
+    SSL_CTX_clear_options(c->ctx, SSL_OP_NO_TICKET);
+  else
+    SSL_CTX_set_options(c->ctx, SSL_OP_NO_TICKET);
+}
+
 /* --- fields -------------------------------------------------------------- */
 
 typedef void (*accessor)(lua_State *L, struct gev_tls_context *c);
@@ -105,6 +119,7 @@ static const struct {
     {"verify_mode", get_verify_mode, set_verify_mode},
     {"check_hostname", get_check_hostname, set_check_hostname},
     {"crl_check", get_crl_check, set_crl_check},
+    {"session_tickets", get_session_tickets, set_session_tickets},
     {"minimum_version", get_minimum_version, set_minimum_version},
     {"maximum_version", get_maximum_version, set_maximum_version}};
 enum { FIELDS = sizeof fields / sizeof *fields };

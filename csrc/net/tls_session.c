@@ -1,5 +1,6 @@
 /* net/tls_session.c - layer: net. See tls.h. Sessions that a client may
  * resume. Owns a reference to OpenSSL's. */
+#include <errno.h>
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,8 @@ static void read_tickets(struct gev_tls *t) {
 static int m_session(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
   lua_settop(L, 1);
-  if (!t->ssl || !t->established) return lua_pushnil(L), 1;
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  if (!t->established) return lua_pushnil(L), 1;
   if (!t->s.fd.user[GEV_READ]) read_tickets(t);
   struct gev_tls_session *s = lua_newuserdatauv(L, sizeof *s, 1);
   *s = (struct gev_tls_session){.cls = &gev_tls_session_class};
@@ -62,7 +64,8 @@ static int m_session(lua_State *L) {
 /* s:session_reused() -> boolean */
 static int m_session_reused(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
-  lua_pushboolean(L, t->ssl && SSL_session_reused(t->ssl) == 1);
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  lua_pushboolean(L, SSL_session_reused(t->ssl) == 1);
   return 1;
 }
 

@@ -39,7 +39,9 @@ struct gev_tls *gev_tls_new(lua_State *L) {
   t->shared = lua_touserdata(L, -1);
   lua_pop(L, 1);
   push_class(L, 0);
-  lua_setmetatable(L, -2);
+  lua_getfield(L, -1, "__closed");
+  lua_setmetatable(L, -3);
+  lua_pop(L, 1);
   return t;
 }
 
@@ -149,7 +151,8 @@ static int m_context(lua_State *L) {
 /* s:cipher() -> name, version of TLS, bits | nil */
 static int m_cipher(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
-  const SSL_CIPHER *cipher = t->ssl ? SSL_get_current_cipher(t->ssl) : NULL;
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  const SSL_CIPHER *cipher = SSL_get_current_cipher(t->ssl);
   if (!cipher) return lua_pushnil(L), 1;
   lua_pushstring(L, SSL_CIPHER_get_name(cipher));
   lua_pushstring(L, SSL_CIPHER_get_version(cipher));
@@ -160,7 +163,8 @@ static int m_cipher(lua_State *L) {
 /* s:version() -> "TLSv1.3" | nil: no handshake yet */
 static int m_version(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
-  if (t->ssl && t->established)
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  if (t->established)
     lua_pushstring(L, SSL_get_version(t->ssl));
   else
     lua_pushnil(L);
@@ -172,7 +176,8 @@ static int m_alpn(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
   const unsigned char *name = NULL;
   unsigned len = 0;
-  if (t->ssl) SSL_get0_alpn_selected(t->ssl, &name, &len);
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  SSL_get0_alpn_selected(t->ssl, &name, &len);
   if (len)
     lua_pushlstring(L, (const char *)name, len);
   else
@@ -210,6 +215,8 @@ static int hand_back(lua_State *L, struct gev_tls *t) {
 static int unwrap_run(lua_State *L, struct gev_tls *t, bool once,
                       int64_t deadline) {
   if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  if (!t->established)
+    return gev_failmsg(L, "the handshake is not complete", "ESSL");
   if (gev_stream_buffered(&t->s))
     return gev_failmsg(L, "there is data that was not read", "ESSL");
   ssize_t r = gev_tls_unwrap(t);
@@ -316,7 +323,7 @@ static void make_classes(lua_State *L, int hub) {
   static const int families[] = {0, AF_INET, AF_INET6, AF_UNIX};
   lua_newtable(L);
   for (size_t i = 0; i < 4; i++) {
-    make_class(L, hub, families[i], i == 0);
+    make_class(L, hub, families[i], false);
     make_class(L, hub, families[i], true);
     lua_setfield(L, -2, "__closed");
     lua_rawseti(L, -2, families[i]);

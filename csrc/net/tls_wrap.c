@@ -128,6 +128,13 @@ static void take_descriptor(lua_State *L, struct gev_tls *t,
   gev_stream_closed(L, h, &sock->s); /* it is at 1 */
 }
 
+static int family_of(int fd) {
+  struct sockaddr_storage a;
+  socklen_t len = sizeof a;
+  if (getsockname(fd, (struct sockaddr *)&a, &len) < 0) return AF_UNSPEC;
+  return a.ss_family;
+}
+
 static int stand_upon(lua_State *L, struct gev_tls *t,
                       struct gev_stream *lower) {
   int fd = fcntl(lower->fd.fd, F_DUPFD_CLOEXEC, 0);
@@ -137,7 +144,7 @@ static int stand_upon(lua_State *L, struct gev_tls *t,
   t->lower = lower;
   take_input(t, lower);
   t->s.timeout = lower->timeout;
-  gev_tls_open(L, TLS, t, fd, gev_tls_of(lower)->family);
+  gev_tls_open(L, TLS, t, fd, family_of(fd));
   return 1;
 }
 

@@ -14,7 +14,8 @@ local ssl = {
 
 --- What connections have in common. Fields: `verify_mode` ("none", "optional",
 -- "required"), `check_hostname`, `minimum_version`, `maximum_version`
--- ("TLSv1.2", "TLSv1.3"), `crl_check` ("none", "leaf", "chain").
+-- ("TLSv1.2", "TLSv1.3"), `crl_check` ("none", "leaf", "chain"),
+-- `session_tickets` (boolean).
 -- @type SSLContext
 local Context = core.tls_context_methods
 
@@ -23,7 +24,8 @@ function ssl.iscontext(value)
   return type(value) == "userdata" and getmetatable(value).__name == "SSLContext"
 end
 
-local FIELDS = {"verify_mode", "check_hostname", "minimum_version", "maximum_version", "crl_check"}
+local FIELDS = {"verify_mode", "check_hostname", "minimum_version", "maximum_version",
+  "crl_check", "session_tickets"}
 
 -- Loads what the options name, in this order.
 local LOADS = {
@@ -36,7 +38,7 @@ local LOADS = {
 }
 
 local KNOWN = {role = true, cert = true, key = true, password = true,
-  session_tickets = true, servername_callback = true}
+  servername_callback = true}
 for _, name in ipairs(FIELDS) do KNOWN[name] = true end
 for _, load in ipairs(LOADS) do KNOWN[load[1]] = true end
 
