@@ -1,8 +1,9 @@
 /* net/tls_bio.c - layer: net. See tls.h. How OpenSSL gets at the descriptor,
  * or at the stream below.
  *
- * Reading goes ahead: as much as there is, into memory that all streams
- * share; what is left at the end of an operation is kept in `raw`. Writing
+ * Reading a descriptor goes ahead: as much as there is, into memory that all
+ * streams share; what is left at the end of an operation is kept in `raw`.
+ * A stream below has gone ahead itself. Writing
  * takes all, and keeps in `tail` what the socket did not take. */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,8 +48,7 @@ static ssize_t lower_failed(struct gev_tls *t, ssize_t err) {
   return GEV_TLS_LOWER;
 }
 
-static ssize_t below_read(struct gev_tls *t, char *buf, size_t n) {
-  if (!t->lower) return fd_read(t, buf, n);
+static ssize_t lower_read(struct gev_tls *t, char *buf, size_t n) {
   return lower_failed(t, t->lower->ops->read(t->lower, buf, n));
 }
 
@@ -95,12 +95,12 @@ static int bio_write(BIO *b, const char *buf, int len) {
 
 /* --- reading ------------------------------------------------------------- */
 
-/* One read from below, into the shared memory. */
+/* One read of the descriptor, into the shared memory. */
 static ssize_t refill(struct gev_tls *t) {
   struct gev_tls_shared *shared = t->shared;
   if (!shared->in) shared->in = malloc(GEV_TLS_IN);
   if (!shared->in) return -ENOMEM;
-  ssize_t got = below_read(t, shared->in, GEV_TLS_IN);
+  ssize_t got = fd_read(t, shared->in, GEV_TLS_IN);
   if (got > 0) {
     t->at = shared->in;
     t->left = (size_t)got;
@@ -114,6 +114,18 @@ static int take(char *buf, size_t n, const char *from, size_t have) {
   return (int)n;
 }
 
+/* As the BIO has to tell it. */
+static int read_result(struct gev_tls *t, BIO *b, ssize_t got) {
+  if (got > 0) return (int)got;
+  if (got == 0) {
+    t->raw_eof = true;
+    return 0;
+  }
+  if (gev_stream_must_wait(got)) BIO_set_retry_read(b);
+  t->bio_err = got;
+  return -1;
+}
+
 static int bio_read(BIO *b, char *buf, int len) {
   struct gev_tls *t = BIO_get_data(b);
   BIO_clear_retry_flags(b);
@@ -123,12 +135,11 @@ static int bio_read(BIO *b, char *buf, int len) {
     gev_bytes_drop(&t->raw, (size_t)n);
     return n;
   }
+  if (t->lower) /* which uses the shared memory itself */
+    return read_result(t, b, lower_read(t, buf, (size_t)len));
   if (t->left == 0) {
     ssize_t got = refill(t);
-    if (got == 0) t->raw_eof = true;
-    if (gev_stream_must_wait(got)) BIO_set_retry_read(b);
-    if (got < 0) t->bio_err = got;
-    if (got <= 0) return got == 0 ? 0 : -1;
+    if (got <= 0) return read_result(t, b, got);
   }
   int n = take(buf, (size_t)len, t->at, t->left);
   t->at += n;

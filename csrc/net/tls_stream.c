@@ -195,9 +195,15 @@ static int below_shutdown(struct gev_tls *t, int how) {
   return shutdown(t->s.fd.fd, how) == 0 ? 0 : -errno;
 }
 
+static void end_reading(struct gev_tls *t) {
+  t->reads_ended = true;
+  t->s.fd.drained = false;
+  gev_fd_wake(t->s.hub, &t->s.fd, GEV_READ, GEV_WOKEN);
+}
+
 static int tls_shutdown(struct gev_stream *s, int how) {
   struct gev_tls *t = gev_tls_of(s);
-  if (how != SHUT_WR) t->reads_ended = true;
+  if (how != SHUT_WR) end_reading(t);
   if (how == SHUT_RD) return 0;
   close_notify(t);
   ssize_t put = gev_tls_flush(t);

@@ -136,7 +136,8 @@ local function do_handshake(sock, timeout)
     ok, message, code = sock:_handshake(
       deadline and math.max(0, deadline - core.monotonic()) or timeout)
   end
-  return ok, message, code
+  if ok then return true end
+  return nil, message, code
 end
 
 local function addmethods(class)
@@ -179,7 +180,8 @@ function Context:wrap_socket(sock, opts)
   checkwrap(self, opts)
   local tls, message, code = core.tls_wrap(sock, self, opts.server_side and true or false,
     opts.server_hostname, opts.session)
-  if not tls or opts.do_handshake == false then return tls, message, code end
+  if not tls then return nil, message, code end
+  if opts.do_handshake == false then return tls end
   local guard <close> = setmetatable({sock = tls}, closing)
   local ok
   ok, message, code = tls:do_handshake(opts.timeout)
