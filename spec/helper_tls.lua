@@ -139,4 +139,42 @@ function tls.pair(opts)
   return client[1], server[1]
 end
 
+--- Connects by these contexts: client, server; a failed one is `{message, code}`.
+function tls.connect(client, server, client_opts)
+  local a, b = helper.pair()
+  local one, two = tls.wrap(a, b,
+    {client = client, server = server, client_opts = client_opts})
+  return one[1] or {one[2], one[3]}, two[1] or {two[2], two[3]}
+end
+
+--- Does a connection come about? It is closed again.
+-- @return boolean, the message of the client's failure, of the server's
+function tls.connects(client, server, client_opts)
+  local one, two = tls.connect(client, server, client_opts)
+  local ok = type(one) == "userdata" and type(two) == "userdata"
+  -- In TLS 1.3 the client hears of a refusal of its certificate when it reads.
+  if ok then
+    two:sendall("x")
+    ok = one:recv(1) == "x"
+  end
+  for _, sock in ipairs {one, two} do
+    if type(sock) == "userdata" then sock:close() end
+  end
+  return ok, type(one) == "table" and one[1] or nil, type(two) == "table" and two[1] or nil
+end
+
+--- What an operation returned that was to fail: its code, its message.
+function tls.failure(first, message, code)
+  if first ~= nil then error("it did not fail but gave " .. tostring(first), 2) end
+  return code, message
+end
+
+--- For `local _ <close> = tls.closer(sock, ...)`.
+function tls.closer(...)
+  local all = {...}
+  return helper.defer(function()
+    for _, sock in ipairs(all) do sock:close() end
+  end)
+end
+
 return tls
