@@ -58,13 +58,15 @@ enum { GEV_TLS_UV_CALLBACK = 1 };
 enum gev_tls_choice { GEV_CHOICE_NONE, GEV_CHOICE_ASKED, GEV_CHOICE_MADE,
                       GEV_CHOICE_REFUSED, GEV_CHOICE_FAILED };
 
-/* User values: 1 the context, 2 the stream below, 3 a chosen context. */
+/* User values: 1 the context, 2 the stream below, 3 a chosen context, 4 the
+ * class that the stream below had. */
 struct gev_tls {
   const struct gev_class *cls;
   struct gev_stream s;
   SSL *ssl; /* NULL: closed */
   struct gev_tls_shared *shared;
-  struct gev_stream *lower; /* NULL: straight on the descriptor */
+  struct gev_stream *lower; /* NULL: straight on the descriptor, else it has
+                             * lent us its own: gev_tls_lend */
   struct gev_bytes raw;  /* ciphertext that was read and not asked for */
   const char *at;        /* the same, during an operation: in shared->in */
   size_t left;
@@ -76,6 +78,7 @@ struct gev_tls {
   char *sni;             /* the name a client has asked for */
   int family;
   uint8_t choice;        /* gev_tls_choice */
+  bool lent;             /* below another: closed with that, not before */
   bool server;
   bool verifies;         /* asks for a certificate and checks it */
   bool established;      /* the handshake is complete */
@@ -84,7 +87,8 @@ struct gev_tls {
   bool dry;              /* this operation has seen that nothing is left */
   bool reads_ended, writes_ended; /* by shutdown */
 };
-enum { GEV_TLS_UV_CONTEXT = 1, GEV_TLS_UV_LOWER, GEV_TLS_UV_CHOSEN };
+enum { GEV_TLS_UV_CONTEXT = 1, GEV_TLS_UV_LOWER, GEV_TLS_UV_CHOSEN,
+       GEV_TLS_UV_LOWER_CLASS };
 
 /* User value 1: the context. Says what a session was verified for. */
 struct gev_tls_session {
@@ -106,6 +110,15 @@ void gev_tls_note(struct gev_tls *t);
 BIO_METHOD *gev_tls_bio_method(void);
 /* Sends what it can of `tail`: 0 when it is empty, GEV_WANT_*, a failure. */
 ssize_t gev_tls_flush(struct gev_tls *t);
+/* Gives the stream below its descriptor for an operation, and takes it back. */
+static inline struct gev_stream *gev_tls_lend(struct gev_tls *t) {
+  t->lower->fd.fd = t->s.fd.fd;
+  return t->lower;
+}
+static inline ssize_t gev_tls_lent(struct gev_tls *t, ssize_t result) {
+  t->lower->fd.fd = -1;
+  return result;
+}
 /* Bytes that were read from below but not by OpenSSL. */
 static inline bool gev_tls_has_raw(const struct gev_tls *t) {
   return t->left > 0 || t->raw.data != NULL;
@@ -118,6 +131,8 @@ ssize_t gev_tls_handshake(struct gev_tls *t);
 /* Ends TLS in both directions: 0 when the peer has agreed. What it sends
  * before that is kept as input, and is a failure. */
 ssize_t gev_tls_unwrap(struct gev_tls *t);
+/* Marks a stream that is put below another, if it is TLS itself. */
+void gev_tls_set_lent(struct gev_stream *lower, bool lent);
 static inline struct gev_tls *gev_tls_of(struct gev_stream *s) {
   return gev_container(s, struct gev_tls, s);
 }

@@ -49,13 +49,17 @@ static ssize_t lower_failed(struct gev_tls *t, ssize_t err) {
 }
 
 static ssize_t lower_read(struct gev_tls *t, char *buf, size_t n) {
-  return lower_failed(t, t->lower->ops->read(t->lower, buf, n));
+  struct gev_stream *lower = gev_tls_lend(t);
+  ssize_t got = lower->ops->read(lower, buf, n);
+  return lower_failed(t, gev_tls_lent(t, got));
 }
 
 static ssize_t below_write(struct gev_tls *t, const char *buf, size_t n) {
   struct iovec iov = {(void *)(uintptr_t)buf, n};
   if (!t->lower) return fd_write(t, buf, n);
-  return lower_failed(t, t->lower->ops->write(t->lower, &iov, n > 0));
+  struct gev_stream *lower = gev_tls_lend(t);
+  ssize_t put = lower->ops->write(lower, &iov, n > 0);
+  return lower_failed(t, gev_tls_lent(t, put));
 }
 
 /* --- writing ------------------------------------------------------------- */

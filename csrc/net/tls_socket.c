@@ -31,7 +31,7 @@ static void push_class(lua_State *L, int family) {
 
 struct gev_tls *gev_tls_new(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
-  struct gev_tls *t = lua_newuserdatauv(L, sizeof *t, 3);
+  struct gev_tls *t = lua_newuserdatauv(L, sizeof *t, 4);
   memset(t, 0, sizeof *t);
   t->cls = &gev_tls_class;
   gev_stream_init(&t->s, gev_hub(L), &gev_tls_transport, -1);
@@ -198,7 +198,11 @@ static int hand_back(lua_State *L, struct gev_tls *t) {
   lua_settop(L, 1);
   if (below) {
     lua_getiuservalue(L, 1, GEV_TLS_UV_LOWER);
+    lua_getiuservalue(L, 1, GEV_TLS_UV_LOWER_CLASS);
+    lua_setmetatable(L, 2);
     t->lower = NULL;
+    gev_tls_set_lent(below, false);
+    below->fd.fd = gev_fd_release(h, &t->s.fd);
   } else {
     struct gev_socket *sock = gev_socket_new(L);
     below = &sock->s;

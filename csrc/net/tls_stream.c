@@ -70,6 +70,7 @@ static ssize_t flush_first(struct gev_tls *t, ssize_t result) {
 }
 
 ssize_t gev_tls_handshake(struct gev_tls *t) {
+  if (t->s.fd.fd < 0) return -EBADF;
   if (t->failed) return GEV_TLS_FAILED;
   begin(t);
   int r = SSL_do_handshake(t->ssl);
@@ -101,6 +102,7 @@ static ssize_t read_all(struct gev_tls *t, char *buf, size_t n) {
 
 static ssize_t tls_read(struct gev_stream *s, void *buf, size_t n) {
   struct gev_tls *t = gev_tls_of(s);
+  if (s->fd.fd < 0) return -EBADF;
   if (t->failed) return GEV_TLS_FAILED;
   if (t->reads_ended) return 0;
   begin(t);
@@ -168,6 +170,7 @@ static ssize_t write_all(struct gev_tls *t, const struct iovec *iov, int n) {
 static ssize_t tls_write(struct gev_stream *s, const struct iovec *iov,
                          int n) {
   struct gev_tls *t = gev_tls_of(s);
+  if (s->fd.fd < 0) return -EBADF;
   if (t->failed) return GEV_TLS_FAILED;
   if (t->s.unsent) {
     ssize_t put = gev_tls_flush(t);
@@ -191,7 +194,10 @@ static void close_notify(struct gev_tls *t) {
 }
 
 static int below_shutdown(struct gev_tls *t, int how) {
-  if (t->lower) return t->lower->ops->shutdown(t->lower, how);
+  if (t->lower) {
+    struct gev_stream *lower = gev_tls_lend(t);
+    return (int)gev_tls_lent(t, lower->ops->shutdown(lower, how));
+  }
   return shutdown(t->s.fd.fd, how) == 0 ? 0 : -errno;
 }
 
@@ -203,6 +209,7 @@ static void end_reading(struct gev_tls *t) {
 
 static int tls_shutdown(struct gev_stream *s, int how) {
   struct gev_tls *t = gev_tls_of(s);
+  if (s->fd.fd < 0) return -EBADF;
   if (how != SHUT_WR) end_reading(t);
   if (how == SHUT_RD) return 0;
   close_notify(t);
@@ -224,6 +231,10 @@ ssize_t gev_tls_unwrap(struct gev_tls *t) {
   return end(t, (ssize_t)got);
 }
 
+void gev_tls_set_lent(struct gev_stream *lower, bool lent) {
+  if (lower->ops == &gev_tls_transport) gev_tls_of(lower)->lent = lent;
+}
+
 static void forget(struct gev_tls *t) {
   free(t->raw.data);
   free(t->tail.data);
@@ -238,10 +249,16 @@ static void forget(struct gev_tls *t) {
 static void tls_close(struct gev_hub *h, struct gev_stream *s) {
   struct gev_tls *t = gev_tls_of(s);
   SSL *ssl = t->ssl;
+  struct gev_stream *lower = t->lower;
+  if (t->lent) return;
   if (ssl && s->fd.fd >= 0 && gev_tls_flush(t) == 0) close_notify(t);
-  gev_fd_close(h, &s->fd);
-  if (t->lower) gev_stream_close(h, t->lower);
   t->lower = NULL;
+  if (lower) {
+    lower->fd.fd = s->fd.fd < 0 ? -1 : gev_fd_release(h, &s->fd);
+    gev_tls_set_lent(lower, false);
+    gev_stream_close(h, lower);
+  }
+  gev_fd_close(h, &s->fd);
   t->ssl = NULL;
   SSL_free(ssl);
   ERR_clear_error();

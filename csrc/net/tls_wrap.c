@@ -4,17 +4,16 @@
  *
  * A plain socket gives its descriptor up, and what it has read and nobody has
  * asked for: those bytes are TLS's, never plaintext of the connection. Any
- * other stream stays whole below, and is closed with the one above; the wait
- * is for a copy of its descriptor, since the loop takes a number once. */
+ * other stream stays below and lends its descriptor: it has none, and is
+ * closed to its user, but for the time of each operation that the one above
+ * asks of it (tls_bio.c). unwrap gives it back. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "net/socket.h"
 #include "net/tls.h"
@@ -128,24 +127,27 @@ static void take_descriptor(lua_State *L, struct gev_tls *t,
   gev_stream_closed(L, h, &sock->s); /* it is at 1 */
 }
 
-static int family_of(int fd) {
+static sa_family_t family_of(int fd) {
   struct sockaddr_storage a;
   socklen_t len = sizeof a;
   if (getsockname(fd, (struct sockaddr *)&a, &len) < 0) return AF_UNSPEC;
   return a.ss_family;
 }
 
-static int stand_upon(lua_State *L, struct gev_tls *t,
-                      struct gev_stream *lower) {
-  int fd = fcntl(lower->fd.fd, F_DUPFD_CLOEXEC, 0);
-  if (fd < 0) return gev_fail(L, errno);
+static void stand_upon(lua_State *L, struct gev_tls *t,
+                       struct gev_stream *lower) {
   lua_pushvalue(L, STREAM);
   lua_setiuservalue(L, TLS, GEV_TLS_UV_LOWER);
+  lua_getmetatable(L, STREAM);
+  lua_setiuservalue(L, TLS, GEV_TLS_UV_LOWER_CLASS);
+  if (luaL_getmetafield(L, STREAM, "__closed") != LUA_TNIL)
+    lua_setmetatable(L, STREAM);
   t->lower = lower;
   take_input(t, lower);
   t->s.timeout = lower->timeout;
-  gev_tls_open(L, TLS, t, fd, family_of(fd));
-  return 1;
+  gev_tls_set_lent(lower, true);
+  int family = family_of(lower->fd.fd);
+  gev_tls_open(L, TLS, t, gev_fd_release(gev_hub(L), &lower->fd), family);
 }
 
 static bool is_connected(int fd) {
@@ -189,11 +191,10 @@ int gev_tls_wrap(lua_State *L) {
   if (!make_ssl(L, t, c)) return gev_tls_fail(L, "TLS cannot be set up");
   ERR_clear_error();
   struct gev_socket *sock = gev_test(L, STREAM, &gev_socket_class);
-  if (sock) {
+  if (sock)
     take_descriptor(L, t, sock);
-  } else if ((n = stand_upon(L, t, s)) != 1) {
-    return n;
-  }
+  else
+    stand_upon(L, t, s);
   lua_settop(L, TLS);
   return 1;
 }
