@@ -199,6 +199,70 @@ describe("openssl s_client", function()
   end)
 end)
 
+-- Keys are changed while nothing that we send gets through.
+describe("a request for new keys", function()
+  with("openssl")("does not keep the reader from reading while the writer waits", function()
+    local MANY = 60
+    local sent, heard = 0, {}
+    local chunk = ("0123456789"):rep(3000) .. "\n"
+    local srv, stop = start(function(sock)
+      sock:setsockopt("sndbuf", 30000)
+      heard[1] = sock:read("l")
+      local writer = gevent.spawn(function()
+        while sent < MANY do
+          assert(sock:sendall(chunk))
+          sent = sent + 1
+        end
+        sock:sendall("that was all\n")
+      end)
+      for line in sock:lines() do heard[#heard + 1] = line end
+      writer:get()
+    end, tls.server())
+    local _ <close> = stop
+    local listener <close> = assert(socket.create_server("127.0.0.1:0"))
+    local _, port = listener:getsockname()
+    local client <close> = s_client({port = port}, "-brief -tls1_3")
+    local down <close> = assert(listener:accept(8 * helper.scale))
+    local up <close> = assert(socket.create_connection("127.0.0.1", srv.port))
+    up:setsockopt("rcvbuf", 30000)
+    local gate, shut = helper.gate(), false
+    local relays = {
+      gevent.spawn(function()
+        for data in function() return down:recv(65536) end do
+          if data == "" then return up:shutdown("w") end
+          up:sendall(data)
+        end
+      end),
+      gevent.spawn(function()
+        for data in function() return up:recv(65536) end do
+          if data == "" then return down:shutdown("w") end
+          if shut then gate:wait() end -- s_client blocks in the middle of a record
+          down:sendall(data)
+        end
+      end),
+    }
+    client:expect("Verification: OK")
+    shut = true
+    client:say("one\n")
+    helper.wait_until(function() return heard[1] and sent > 0 end)
+    for i = 1, 2 do
+      client:say("K\n") -- and both sides must now change theirs
+      helper.wait_until(function()
+        return select(2, client:text():gsub("KEYUPDATE\n", "")) == i
+      end)
+      client:say(i .. "\n")
+      helper.wait_until(function() return heard[i + 1] == tostring(i) end)
+    end
+    assert.is_true(sent < MANY, "the writer did not have to wait")
+    gate:open()
+    client:expect("that was all")
+    local text = client:text():gsub("KEYUPDATE\n", ""):match("(0123.*)that was all")
+    assert.is_true(text == chunk:rep(MANY))
+    client:finish()
+    gevent.killall(relays)
+  end)
+end)
+
 -- openssl s_server -------------------------------------------------------------------------
 
 describe("openssl s_server", function()
