@@ -284,6 +284,29 @@ describe("sessions", function()
   end)
 end)
 
+-- The kernel --------------------------------------------------------------------------
+
+describe("ktls", function()
+  -- Where the kernel has no TLS, nothing changes; that is worth a test as well.
+  it("carries megabytes, and ends in order", function()
+    for _, version in ipairs {"TLSv1.2", "TLSv1.3"} do
+      local client, server = tls.pair {tcp = true,
+        client = tls.client {ktls = true, maximum_version = version},
+        server = tls.server {ktls = true}}
+      local text = ("0123456789"):rep(300000)
+      local writers = {
+        gevent.spawn(function() client:sendall(text) client:shutdown("w") end),
+        gevent.spawn(function() server:sendall(text) server:shutdown("w") end),
+      }
+      local other = gevent.spawn(function() return server:read("a") end)
+      assert.is_true(client:read("a") == text)
+      assert.is_true(other:get() == text)
+      gevent.joinall(writers)
+      close(client, server)
+    end
+  end)
+end)
+
 -- The key log -------------------------------------------------------------------------
 
 describe("SSLKEYLOGFILE", function()

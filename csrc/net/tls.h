@@ -48,6 +48,7 @@ struct gev_tls_context {
   bool check_host;
   bool trust_told;      /* the user has said whom to trust */
   bool trust_loaded;    /* the system's store was added */
+  bool ktls;            /* encrypt in the kernel where it can */
   bool asks_lua;        /* has a servername callback */
   unsigned char *alpn;  /* protocols as the wire has them; malloc'ed */
   size_t alpn_len;
@@ -71,6 +72,9 @@ struct gev_tls {
   const char *at;        /* the same, during an operation: in shared->in */
   size_t left;
   struct gev_bytes tail; /* ciphertext that is still to be sent */
+  BIO *kernel;           /* tls_kernel.c; NULL: not wanted */
+  int control;           /* type of the next record the kernel is to send, if
+                          * it is not data; else 0 */
   ssize_t bio_err;       /* why the BIO stopped: GEV_WANT_*, -errno */
   ssize_t lower_err;
   char *why;             /* message of the failure that ended it */
@@ -123,6 +127,14 @@ static inline ssize_t gev_tls_lent(struct gev_tls *t, ssize_t result) {
 static inline bool gev_tls_has_raw(const struct gev_tls *t) {
   return t->left > 0 || t->raw.data != NULL;
 }
+
+/* --- tls_kernel.c -------------------------------------------------------- */
+/* Wants the kernel to encrypt, once that is possible. */
+void gev_tls_kernel_new(struct gev_tls *t);
+/* What our BIO is told and asked about it. */
+long gev_tls_kernel_ctrl(struct gev_tls *t, int cmd, long num, void *ptr);
+/* Sends a record that is no data: n, GEV_WANT_WRITE, or a failure. */
+ssize_t gev_tls_kernel_send(struct gev_tls *t, const char *buf, size_t n);
 
 /* --- tls_stream.c -------------------------------------------------------- */
 extern const struct gev_transport gev_tls_transport;

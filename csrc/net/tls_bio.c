@@ -80,10 +80,21 @@ ssize_t gev_tls_flush(struct gev_tls *t) {
   return put < 0 ? put : 0;
 }
 
+/* A record that the kernel encrypts is sent whole, or has to wait. */
+static int write_control(struct gev_tls *t, BIO *b, const char *buf,
+                         int len) {
+  ssize_t put = gev_tls_flush(t);
+  if (put == 0) put = gev_tls_kernel_send(t, buf, (size_t)len);
+  if (gev_stream_must_wait(put)) BIO_set_retry_write(b);
+  if (put < 0) t->bio_err = put;
+  return put < 0 ? -1 : len;
+}
+
 static int bio_write(BIO *b, const char *buf, int len) {
   struct gev_tls *t = BIO_get_data(b);
-  ssize_t put = t->tail.data ? 0 : below_write(t, buf, (size_t)len);
   BIO_clear_retry_flags(b);
+  if (t->control) return write_control(t, b, buf, len);
+  ssize_t put = t->tail.data ? 0 : below_write(t, buf, (size_t)len);
   if (put < 0 && !gev_stream_must_wait(put)) {
     t->bio_err = put;
     return -1;
@@ -155,12 +166,10 @@ static int bio_read(BIO *b, char *buf, int len) {
 
 static long bio_ctrl(BIO *b, int cmd, long num, void *ptr) {
   struct gev_tls *t = BIO_get_data(b);
-  (void)num;
-  (void)ptr;
   switch (cmd) {
     case BIO_CTRL_FLUSH: return 1;
     case BIO_CTRL_EOF: return t->raw_eof;
-    default: return 0;
+    default: return t->kernel ? gev_tls_kernel_ctrl(t, cmd, num, ptr) : 0;
   }
 }
 

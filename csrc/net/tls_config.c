@@ -109,6 +109,21 @@ static void set_session_tickets(lua_State *L, struct gev_tls_context *c) {
     SSL_CTX_set_options(c->ctx, SSL_OP_NO_TICKET);
 }
 
+/* --- the kernel ---------------------------------------------------------- */
+
+static void get_ktls(lua_State *L, struct gev_tls_context *c) {
+  lua_pushboolean(L, c->ktls);
+}
+
+static void set_ktls(lua_State *L, struct gev_tls_context *c) {
+  luaL_checktype(L, 3, LUA_TBOOLEAN);
+  c->ktls = lua_toboolean(L, 3);
+  if (c->ktls)
+    SSL_CTX_set_options(c->ctx, SSL_OP_ENABLE_KTLS);
+  else
+    SSL_CTX_clear_options(c->ctx, SSL_OP_ENABLE_KTLS);
+}
+
 /* --- fields -------------------------------------------------------------- */
 
 typedef void (*accessor)(lua_State *L, struct gev_tls_context *c);
@@ -120,6 +135,7 @@ static const struct {
     {"check_hostname", get_check_hostname, set_check_hostname},
     {"crl_check", get_crl_check, set_crl_check},
     {"session_tickets", get_session_tickets, set_session_tickets},
+    {"ktls", get_ktls, set_ktls},
     {"minimum_version", get_minimum_version, set_minimum_version},
     {"maximum_version", get_maximum_version, set_maximum_version}};
 enum { FIELDS = sizeof fields / sizeof *fields };

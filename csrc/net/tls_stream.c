@@ -261,6 +261,8 @@ static void tls_close(struct gev_hub *h, struct gev_stream *s) {
   gev_fd_close(h, &s->fd);
   t->ssl = NULL;
   SSL_free(ssl);
+  BIO_free(t->kernel);
+  t->kernel = NULL;
   ERR_clear_error();
   forget(t);
 }

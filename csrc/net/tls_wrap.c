@@ -118,12 +118,13 @@ static void take_input(struct gev_tls *t, struct gev_stream *s) {
 }
 
 static void take_descriptor(lua_State *L, struct gev_tls *t,
-                            struct gev_socket *sock) {
+                            struct gev_socket *sock, bool ktls) {
   struct gev_hub *h = gev_hub(L);
   take_input(t, &sock->s);
   t->s.timeout = sock->s.timeout;
   int family = sock->family, fd = gev_fd_release(h, &sock->s.fd);
   gev_tls_open(L, TLS, t, fd, family);
+  if (ktls && family != AF_UNIX) gev_tls_kernel_new(t);
   gev_stream_closed(L, h, &sock->s); /* it is at 1 */
 }
 
@@ -192,7 +193,7 @@ int gev_tls_wrap(lua_State *L) {
   ERR_clear_error();
   struct gev_socket *sock = gev_test(L, STREAM, &gev_socket_class);
   if (sock)
-    take_descriptor(L, t, sock);
+    take_descriptor(L, t, sock, c->ktls);
   else
     stand_upon(L, t, s);
   lua_settop(L, TLS);

@@ -15,7 +15,7 @@ local ssl = {
 --- What connections have in common. Fields: `verify_mode` ("none", "optional",
 -- "required"), `check_hostname`, `minimum_version`, `maximum_version`
 -- ("TLSv1.2", "TLSv1.3"), `crl_check` ("none", "leaf", "chain"),
--- `session_tickets` (boolean).
+-- `session_tickets`, `ktls` (booleans).
 -- @type SSLContext
 local Context = core.tls_context_methods
 
@@ -25,7 +25,7 @@ function ssl.iscontext(value)
 end
 
 local FIELDS = {"verify_mode", "check_hostname", "minimum_version", "maximum_version",
-  "crl_check", "session_tickets"}
+  "crl_check", "session_tickets", "ktls"}
 
 -- Loads what the options name, in this order.
 local LOADS = {
