@@ -4,6 +4,7 @@
 #include <lua.h>
 
 #include "base/except.h"
+#include "base/frozen.h"
 #include "core/coroutine.h"
 #include "core/greenlet.h"
 #include "core/guard.h"
@@ -16,6 +17,7 @@
 #include "core/timeout.h"
 #include "io/fdwait.h"
 #include "io/poller.h"
+#include "io/threadpool.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
@@ -33,7 +35,8 @@ static const opener openers[] = {
     gev_open_settings, gev_open_scope,     gev_open_inspect,
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
-    gev_open_resolve,  gev_open_http_server,
+    gev_open_resolve,  gev_open_http_server, gev_open_frozen,
+    gev_open_threadpool,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
@@ -54,6 +57,8 @@ int luaopen_gevent__core(lua_State *L) {
   gev_sentinel_renew(h);
   lua_pushvalue(L, 1);
   lua_setfield(L, -2, "hub");
+  lua_getiuservalue(L, 1, 1); /* what Lua keeps in the hub */
+  lua_setfield(L, -2, "hubfields");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &core_key);
   return 1;

@@ -50,6 +50,7 @@ struct gev_hub {
   struct gev_heap timers;   /* gev_timer: deadlines and Timeouts */
   struct gev_link idlers;   /* gev_task: greenlets in idle() */
   struct gev_link requests; /* gev_request: uv requests under way */
+  struct gev_link closers;  /* gev_closer: who must hear of its end */
   int64_t alarm_due;        /* what `alarm` is set to; GEV_NEVER: not set */
 
   struct gev_greenlet *current; /* whose Lua code runs; NULL: the hub's own */
@@ -148,6 +149,12 @@ bool gev_hub_alive(const struct gev_hub *h);
 #define gev_handle_own(h, owner) ((h)->data = (void *)(owner))
 void gev_handle_close(uv_handle_t *handle);
 
+/* Called before the loop is closed, for what other threads know of it. */
+struct gev_closer {
+  struct gev_link link; /* in hub->closers, all its life */
+  void (*close)(struct gev_closer *c);
+};
+
 /* A uv request under way. `cancelled` is called when the hub shuts down;
  * the request's own callback still comes and frees it. */
 struct gev_request {
@@ -170,6 +177,7 @@ void gev_anchors_trim(lua_State *L, struct gev_hub *h);
  * "<context> failed with <error>" to the exception stream. On h->L: context,
  * error, traceback (a string or nil) on the top; pops them. Never raises. */
 void gev_report(struct gev_hub *h);
+void gev_report_on(lua_State *L, struct gev_hub *h); /* with L for h->L */
 /* Pushes the hub's userdata. */
 void gev_push_hub(lua_State *L, struct gev_hub *h);
 /* Broken invariant: says what and aborts. */

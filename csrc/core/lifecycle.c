@@ -92,6 +92,10 @@ static void close_loop(struct gev_hub *h) {
   gev_sigint_unwatch(h);
   for (struct gev_link *l = h->requests.next; l != &h->requests; l = l->next)
     uv_cancel(gev_container(l, struct gev_request, link)->req);
+  for (struct gev_link *l = h->closers.next; l != &h->closers; l = l->next) {
+    struct gev_closer *c = gev_container(l, struct gev_closer, link);
+    c->close(c);
+  }
   uv_walk(loop, close_handle, NULL);
   while (uv_run(loop, UV_RUN_DEFAULT)) {
   }
@@ -252,8 +256,7 @@ static int m_stats(lua_State *L) {
 static int m_index(lua_State *L) {
   lua_getiuservalue(L, 1, 1);
   lua_pushvalue(L, 2);
-  lua_rawget(L, -2);
-  if (!lua_isnil(L, -1)) return 1;
+  if (lua_gettable(L, -2) != LUA_TNIL) return 1;
   lua_getmetatable(L, 1);
   lua_pushvalue(L, 2);
   lua_rawget(L, -2);
@@ -297,6 +300,7 @@ static void init(struct gev_hub *h, lua_State *L) {
   gev_list_init(&h->ready);
   gev_list_init(&h->idlers);
   gev_list_init(&h->requests);
+  gev_list_init(&h->closers);
   h->switch_interval = 5000000;
   h->alarm_due = GEV_NEVER;
   h->watch_sigint = true;
