@@ -49,6 +49,7 @@ static void fire_timers(struct gev_hub *h) {
   struct gev_heapnode *node = gev_heap_top(&h->timers);
   if (!node) return;
   int64_t now = gev_now();
+  if (node->key <= now) h->lag = now - node->key;
   for (; node && node->key <= now; node = gev_heap_top(&h->timers)) {
     gev_heap_remove(&h->timers, node);
     fire(h, gev_container(node, struct gev_timer, node));
@@ -122,7 +123,9 @@ static void poll_loop(struct gev_hub *h, bool block) {
     gev_sigint_watch(h);
     block = !h->interrupted;
   }
+  atomic_store_explicit(&h->polling, true, memory_order_relaxed);
   uv_run(h->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  atomic_store_explicit(&h->polling, false, memory_order_relaxed);
   h->polls++;
   trim(h);
   h->run_since_check = 0;
@@ -198,7 +201,7 @@ void gev_hub_run(struct gev_hub *h) {
   }
   gev_sigint_unwatch(h);
   trim(h);
-  h->switches++;
+  gev_count_switch(h);
   if (h->greenlets) gev_sentinel_renew(h);
 }
 
@@ -237,7 +240,7 @@ void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
     gev_greenlet_spoilt(h, g);
     return;
   }
-  h->switches++;
+  gev_count_switch(h);
   h->current = g;
   h->running = co;
   g->state = GEV_RUNNING;

@@ -9,6 +9,7 @@
 #define GEV_CORE_HUB_H
 
 #include <lua.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/heap.h"
@@ -68,7 +69,10 @@ struct gev_hub {
   uint32_t run_since_check; /* tasks run since the clock was looked at */
   int64_t slice_start;      /* first look at the clock since the last poll */
   int64_t switch_interval;  /* ns */
-  uint64_t switches, polls; /* ever */
+  _Atomic uint64_t switches; /* ever; a monitor's thread reads it, */
+  _Atomic bool polling;      /* and whether the hub is in a poll */
+  uint64_t polls;            /* ever */
+  int64_t lag; /* ns by which the last timer was late */
   uint64_t next_serial;     /* greenlet serial numbers */
 
   int nfree, capfree, nref; /* free list of the anchor table */
@@ -140,6 +144,17 @@ static inline bool gev_slice_is_over(struct gev_hub *h) {
 }
 /* Will anything that is under way ever wake somebody? */
 bool gev_hub_alive(const struct gev_hub *h);
+
+static inline uint64_t gev_switches(const struct gev_hub *h) {
+  return atomic_load_explicit(&h->switches, memory_order_relaxed);
+}
+static inline void gev_count_switch(struct gev_hub *h) {
+  atomic_store_explicit(&h->switches, gev_switches(h) + 1,
+                        memory_order_relaxed);
+}
+static inline bool gev_is_polling(const struct gev_hub *h) {
+  return atomic_load_explicit(&h->polling, memory_order_relaxed);
+}
 
 /* --- handles ------------------------------------------------------------- */
 /* A malloc'ed uv handle points back at the pointer that owns it:

@@ -38,7 +38,7 @@ static int lib_inspect(lua_State *L) {
 
 /* switches() -> how often the hub has switched to a greenlet */
 static int lib_switches(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)gev_hub(L)->switches);
+  lua_pushinteger(L, (lua_Integer)gev_switches(gev_hub(L)));
   return 1;
 }
 

@@ -235,21 +235,41 @@ static void set_count(lua_State *L, const char *name, lua_Integer n) {
   lua_setfield(L, -2, name);
 }
 
+/* Counts the blocked greenlets by what they wait in: a table, on the top. */
+static void push_blocked(lua_State *L, struct gev_hub *h) {
+  lua_newtable(L);
+  for (int ref = 1; ref <= h->nref; ref++) {
+    gev_push_anchored(L, h, ref);
+    const struct gev_greenlet *g = gev_test(L, -1, &gev_greenlet_class);
+    const struct gev_waitop *op = g && g->state == GEV_PARKED ? g->op : NULL;
+    lua_pop(L, 1);
+    if (!op) continue;
+    lua_getfield(L, -1, op->name);
+    lua_pushinteger(L, lua_tointeger(L, -1) + 1);
+    lua_setfield(L, -3, op->name);
+    lua_pop(L, 1);
+  }
+}
+
 /* hub:stats() -> counts of what is alive, and of what has been done */
 static int m_stats(lua_State *L) {
   struct gev_hub *h = check(L);
   lua_Integer handles = 0;
   if (h->loop) uv_walk(h->loop, count_handle, &handles);
   if (h->loop) handles -= 2; /* alarm and waker */
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 10);
   set_count(L, "greenlets", h->greenlets);
   set_count(L, "handles", handles);
   set_count(L, "timers", h->timers.n);
   set_count(L, "ready", count_ready(h));
   set_count(L, "refs", h->nref - h->nfree - 1); /* without main's */
   set_count(L, "external", h->external);
-  set_count(L, "switches", (lua_Integer)h->switches);
+  set_count(L, "switches", (lua_Integer)gev_switches(h));
   set_count(L, "polls", (lua_Integer)h->polls);
+  lua_pushnumber(L, (double)h->lag / 1e9);
+  lua_setfield(L, -2, "lag"); /* seconds */
+  push_blocked(L, h);
+  lua_setfield(L, -2, "blocked");
   return 1;
 }
 

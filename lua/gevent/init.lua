@@ -285,7 +285,9 @@ end})
 -- @function Hub:backend_timeout
 -- @treturn ?number seconds
 
---- Counts of what is alive and of what was done.
+--- Counts of what is alive: `greenlets`, `blocked` (by what they wait in), `ready`,
+-- `timers`, `handles`; of what was done: `switches`, `polls`; and `lag`, the
+-- seconds by which the last timer was late.
 -- @function Hub:stats
 -- @treturn table
 
