@@ -19,6 +19,7 @@
 #include "io/poller.h"
 #include "io/monitor.h"
 #include "io/threadpool.h"
+#include "io/watcher.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
@@ -37,7 +38,7 @@ static const opener openers[] = {
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
     gev_open_resolve,  gev_open_http_server, gev_open_frozen,
-    gev_open_threadpool, gev_open_monitor,
+    gev_open_threadpool, gev_open_monitor, gev_open_watcher,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

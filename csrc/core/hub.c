@@ -39,10 +39,14 @@ void gev_timer_grow(lua_State *L, struct gev_hub *h) {
 }
 
 static void fire(struct gev_hub *h, struct gev_timer *t) {
-  if (t->node.kind == GEV_TIMER_TIMEOUT)
-    gev_timeout_fire(h, t);
-  else
-    gev_greenlet_due(h, t);
+  switch (t->node.kind) {
+    case GEV_TIMER_TIMEOUT: gev_timeout_fire(h, t); break;
+    case GEV_TIMER_GREENLET: gev_greenlet_due(h, t); break;
+    default: {
+      struct gev_alarm *alarm = gev_container(t, struct gev_alarm, timer);
+      alarm->due(h, alarm);
+    }
+  }
 }
 
 static void fire_timers(struct gev_hub *h) {

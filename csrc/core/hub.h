@@ -32,11 +32,22 @@ struct gev_task {
   gev_task_fn run;
 };
 
-/* An entry of the timer heap: the deadline or start of a greenlet, or a
- * Timeout. `kind` says what the hub does when it is due. */
-enum gev_timer_kind { GEV_TIMER_GREENLET, GEV_TIMER_TIMEOUT };
+/* An entry of the timer heap: the deadline or start of a greenlet, a Timeout,
+ * or an alarm. `kind` says what the hub does when it is due. */
+enum gev_timer_kind {
+  GEV_TIMER_GREENLET,
+  GEV_TIMER_TIMEOUT,
+  GEV_TIMER_ALARM
+};
 struct gev_timer {
   struct gev_heapnode node; /* key: absolute monotonic nanoseconds */
+};
+
+/* A timer of the layers above. `due` is called after a poll, out of the heap;
+ * it may not run Lua. */
+struct gev_alarm {
+  struct gev_timer timer;
+  void (*due)(struct gev_hub *h, struct gev_alarm *alarm);
 };
 
 struct gev_hub {
@@ -126,6 +137,13 @@ static inline void gev_timer_start(struct gev_hub *h, struct gev_timer *t,
 }
 static inline void gev_timer_stop(struct gev_hub *h, struct gev_timer *t) {
   if (gev_heap_has(&t->node)) gev_heap_remove(&h->timers, &t->node);
+}
+
+static inline void gev_alarm_init(struct gev_alarm *alarm,
+                                  void (*due)(struct gev_hub *h,
+                                              struct gev_alarm *alarm)) {
+  alarm->timer.node = (struct gev_heapnode){.kind = GEV_TIMER_ALARM};
+  alarm->due = due;
 }
 
 /* --- the loop ------------------------------------------------------------ */
