@@ -15,7 +15,7 @@ assert(srv:start())
 local function client(i)
   local sock <close> = assert(socket.create_connection("127.0.0.1", srv.port))
   for round = 1, 5 do
-    local line = ("%d %d %d\n"):format(THREAD, i, round)
+    local line = ("%d %d %d\n"):format(_G.THREAD, i, round)
     assert(sock:sendall(line))
     assert(sock:read("L") == line)
   end
