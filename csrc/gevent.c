@@ -16,6 +16,8 @@
 #include "core/timeout.h"
 #include "io/fdwait.h"
 #include "io/poller.h"
+#include "net/ares.h"
+#include "net/namepool.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
@@ -33,7 +35,8 @@ static const opener openers[] = {
     gev_open_settings, gev_open_scope,     gev_open_inspect,
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
-    gev_open_resolve,  gev_open_http_server,
+    gev_open_resolve,  gev_open_namepool,  gev_open_ares,
+    gev_open_http_server,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

@@ -4,11 +4,29 @@
 --
 -- - `track_greenlet_tree` (boolean, default false; `GEVENT_TRACK_GREENLET_TREE`):
 --   record `spawning_stack` of each greenlet: a traceback per spawn.
+-- - `resolver` ("thread", "ares" or an object, default "thread";
+--   `GEVENT_RESOLVER`): who looks names up, see `gevent.resolver`. Assigning it
+--   sets `hub.resolver`.
 -- @module gevent.config
 local core = require "gevent._core"
+local resolver = require "gevent.resolver"
+
+local function isboolean(value) return type(value) == "boolean" end
+
+local function isresolver(value)
+  return value == "thread" or value == "ares" or type(value) == "table"
+    or type(value) == "userdata"
+end
 
 local settings = {
-  track_greenlet_tree = {type = "boolean", default = false, apply = core.trackstacks},
+  track_greenlet_tree = {
+    type = "boolean", expected = "boolean", allows = isboolean,
+    default = false, apply = core.trackstacks,
+  },
+  resolver = {
+    type = "string", expected = '"thread", "ares" or an object',
+    allows = isresolver, default = "thread", apply = resolver.choose,
+  },
 }
 
 local truths = {
@@ -26,6 +44,10 @@ local function fromenvironment(name, setting)
     end
     return value
   end
+  if not setting.allows(text) then
+    error(("GEVENT_%s: %s expected, not '%s'"):format(name:upper(),
+      setting.expected, text), 0)
+  end
   return text
 end
 
@@ -34,9 +56,10 @@ local values = {}
 local function set(name, value)
   local setting = settings[name]
   if not setting then error(("unknown setting '%s'"):format(tostring(name)), 3) end
-  if type(value) ~= setting.type then
+  if not setting.allows(value) then
     error(("bad value for setting '%s' (%s expected, got %s)"):format(
-      name, setting.type, type(value)), 3)
+      name, setting.expected, type(value) == "string" and ("%q"):format(value)
+      or type(value)), 3)
   end
   values[name] = value
   if setting.apply then setting.apply(value) end
