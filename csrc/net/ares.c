@@ -2,9 +2,10 @@
  * queries; the Lua side is ares_lua.c. */
 #include "net/ares.h"
 
+#include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "net/addr.h"
 
@@ -12,7 +13,7 @@
  * more is lost, and asked again only after a time-out. So a burst is spread:
  * WINDOW queries at once, then some more each millisecond, for they shall not
  * have to wait for a server that is slow. */
-enum { WINDOW = 100, PACE = 10 };
+enum { WINDOW = 100, PACE = 10, RECEIVE = 1 << 20 };
 
 struct sock {
   struct gev_link link; /* in the channel's sockets */
@@ -177,26 +178,52 @@ static void info_cb(void *arg, int status, int timeouts,
   finish(q, status);
 }
 
-static void host_cb(void *arg, int status, int timeouts,
-                    struct hostent *host) {
+/* The first name of a PTR answer. */
+static int parse_name(struct gev_query *q, const unsigned char *bytes,
+                      int len) {
+  struct hostent *host = NULL;
+  int status = ares_parse_ptr_reply(bytes, len, NULL, 0, AF_INET, &host);
+  if (status == ARES_SUCCESS && host->h_name) q->name = strdup(host->h_name);
+  if (host) ares_free_hostent(host);
+  return status == ARES_SUCCESS && !q->name ? ARES_ENODATA : status;
+}
+
+static void ptr_cb(void *arg, int status, int timeouts, unsigned char *bytes,
+                   int len) {
   struct gev_query *q = arg;
   (void)timeouts;
-  if (status == ARES_SUCCESS && host && host->h_name)
-    q->name = strdup(host->h_name);
-  if (status == ARES_SUCCESS && !q->name) status = ARES_ENODATA;
+  if (status == ARES_SUCCESS) status = parse_name(q, bytes, len);
   finish(q, status);
 }
 
+/* 1.2.3.4 as 4.3.2.1.in-addr.arpa; IPv6 by its 32 digits. */
+static void write_ptr(char *to, size_t size, const uint8_t *bytes, bool v6) {
+  size_t len = 0;
+  for (int i = v6 ? 15 : 3; i >= 0; i--)
+    len += (size_t)(v6 ? snprintf(to + len, size - len, "%x.%x.",
+                                  bytes[i] & 15u, bytes[i] >> 4)
+                       : snprintf(to + len, size - len, "%u.", bytes[i]));
+  snprintf(to + len, size - len, "%s.arpa", v6 ? "ip6" : "in-addr");
+}
+
+/* Not ares_gethostbyaddr: to it a server that is dead and an address without
+ * a name are the same. */
 static void send_reverse(struct gev_ares *a, struct gev_query *q) {
   struct gev_addr addr;
-  if (!gev_addr_numeric(&addr, AF_UNSPEC, q->text, 0))
-    host_cb(q, ARES_EBADNAME, 0, NULL);
-  else if (addr.u.sa.sa_family == AF_INET)
-    ares_gethostbyaddr(a->channel, &addr.u.in4.sin_addr, 4, AF_INET, host_cb,
-                       q);
-  else
-    ares_gethostbyaddr(a->channel, &addr.u.in6.sin6_addr, 16, AF_INET6,
-                       host_cb, q);
+  char name[80];
+  if (!gev_addr_numeric(&addr, AF_UNSPEC, q->text, 0)) {
+    finish(q, ARES_EBADNAME);
+    return;
+  }
+  bool v6 = addr.u.sa.sa_family == AF_INET6;
+  const uint8_t *bytes = v6 ? addr.u.in6.sin6_addr.s6_addr
+                            : (const uint8_t *)&addr.u.in4.sin_addr;
+  if (v6 && IN6_IS_ADDR_V4MAPPED(&addr.u.in6.sin6_addr)) {
+    bytes += 12;
+    v6 = false;
+  }
+  write_ptr(name, sizeof name, bytes, v6);
+  ares_query(a->channel, name, 1 /* IN */, 12 /* PTR */, ptr_cb, q);
 }
 
 static void send_query(struct gev_ares *a, struct gev_query *q) {
@@ -270,7 +297,8 @@ int gev_ares_open(struct gev_ares *a, struct ares_options *o, int mask) {
   o->lookups = lookups;
   o->sock_state_cb = socket_cb;
   o->sock_state_cb_data = a;
-  mask |= ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
+  o->socket_receive_buffer_size = RECEIVE; /* or what the system allows */
+  mask |= ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_SOCK_RCVBUF;
   int status = ares_init_options(&a->channel, o, mask);
   if (status != ARES_SUCCESS) a->channel = NULL;
   return status;
