@@ -9,11 +9,12 @@
 
 #include "net/addr.h"
 
-/* A name server and the sockets in between hold so many datagrams; what is
- * more is lost, and asked again only after a time-out. So a burst is spread:
- * WINDOW queries at once, then some more each millisecond, for they shall not
- * have to wait for a server that is slow. */
-enum { WINDOW = 100, PACE = 10, RECEIVE = 1 << 20 };
+/* A socket holds some 250 small datagrams, and servers bound what they take
+ * at a time (dnsmasq: 150 queries); what is more is lost, and asked again only
+ * after a time-out. A look-up is up to two queries. So WINDOW of them are
+ * given to c-ares at once, the others as answers come; but those for whom no
+ * answer comes shall not keep all waiting: PACE more each millisecond. */
+enum { WINDOW = 64, PACE = 2, RECEIVE = 1 << 20 };
 
 struct sock {
   struct gev_link link; /* in the channel's sockets */

@@ -4,8 +4,8 @@ local core = require "gevent._core"
 
 local DEFAULT_PATH = "/etc/hosts"
 
--- What it knows, from nothing: names -> {{family=, host=}, ..., canonname=},
--- and addresses, as the system writes them, -> name.
+-- What it knows, from nothing: names -> {{family=, host=}, ..., canonname=,
+-- [host] = true}, and addresses, as the system writes them, -> name.
 local function empty() return {names = {}, addresses = {}} end
 
 -- Adds a line: an address and its names, the first of which is canonical.
@@ -21,7 +21,10 @@ local function add(known, ip, names)
       entry = {canonname = names[1]}
       known.names[name] = entry
     end
-    entry[#entry + 1] = {family = list[1].family, host = address}
+    if not entry[address] then
+      entry[#entry + 1] = {family = list[1].family, host = address}
+      entry[address] = true
+    end
   end
 end
 

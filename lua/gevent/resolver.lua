@@ -23,9 +23,9 @@ local resolver = {}
 
 -- arguments ------------------------------------------------------------------
 
--- Raises in the caller of the method whose check calls this.
-local function badargument(n, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
+-- For error: a function here is called by the method, and that by the user.
+local function bad(n, fname, text)
+  return ("bad argument #%d to '%s' (%s)"):format(n, fname, text)
 end
 
 local function expected(what, value)
@@ -37,15 +37,14 @@ local function totext(value, n, fname)
   if type(value) == "number" then
     value = tostring(math.tointeger(value) or value)
   elseif value ~= nil and type(value) ~= "string" then
-    error(("bad argument #%d to '%s' (%s)"):format(n, fname,
-      expected("string", value)), 5)
+    error(bad(n, fname, expected("string", value)), 4)
   end
   return value
 end
 
 local function checkname(name, fname)
   if type(name) ~= "string" then
-    badargument(1, fname, expected("string", name))
+    error(bad(1, fname, expected("string", name)), 3)
   end
 end
 
@@ -53,10 +52,10 @@ local function checkoption(opts, name, allowed)
   local value = opts[name]
   if value == nil then return end
   if type(value) ~= "string" then
-    badargument(3, "getaddrinfo", ("option '%s' must be a string"):format(name))
+    error(bad(3, "getaddrinfo", ("option '%s' must be a string"):format(name)), 4)
   elseif allowed and not allowed[value] then
-    error(("bad argument #3 to 'getaddrinfo' (option '%s' cannot be \"%s\")")
-      :format(name, value), 5)
+    error(bad(3, "getaddrinfo", ("option '%s' cannot be \"%s\""):format(name,
+      value)), 4)
   end
 end
 
@@ -65,11 +64,11 @@ local function checkaddrinfo(host, port, opts)
   host = totext(host, 1, "getaddrinfo")
   port = totext(port, 2, "getaddrinfo")
   if not host and not port then
-    badargument(1, "getaddrinfo", "neither a host nor a service")
+    error(bad(1, "getaddrinfo", "neither a host nor a service"), 3)
   end
   if opts == nil then return host, port, nil, "stream", "" end
   if type(opts) ~= "table" then
-    badargument(3, "getaddrinfo", expected("table", opts))
+    error(bad(3, "getaddrinfo", expected("table", opts)), 3)
   end
   checkoption(opts, "family", FAMILIES)
   checkoption(opts, "type", TYPES)
@@ -80,15 +79,15 @@ end
 -- host, port, flags
 local function checknameinfo(host, port, flags)
   host = totext(host, 1, "getnameinfo")
-  if not host then badargument(1, "getnameinfo", expected("string", host)) end
-  if port == nil then port = 0 end
-  local number = math.tointeger(port)
-  if not number then
-    badargument(2, "getnameinfo", expected("integer", port))
+  local number = math.tointeger(port or 0)
+  if not host then
+    error(bad(1, "getnameinfo", expected("string", host)), 3)
+  elseif not number then
+    error(bad(2, "getnameinfo", expected("integer", port)), 3)
   elseif number < 0 or number > 65535 then
-    badargument(2, "getnameinfo", "a port is 0 to 65535")
+    error(bad(2, "getnameinfo", "a port is 0 to 65535"), 3)
   elseif flags ~= nil and type(flags) ~= "string" then
-    badargument(3, "getnameinfo", expected("string", flags))
+    error(bad(3, "getnameinfo", expected("string", flags)), 3)
   end
   return host, number, flags or ""
 end
@@ -431,7 +430,8 @@ function Ares:getaddrinfo(host, port, opts)
   local list, message, code = core.numericinfo(name, service, family, kind, flags)
   if list or code ~= "EAI_NONAME" or not name or has(flags, "numerichost") then
     core.giveway()
-    return list, message, code
+    if list then return list end
+    return nil, message, code
   end
   port, message, code = portof(service, kind, flags)
   if not port then return nil, message, code end
@@ -459,7 +459,8 @@ function Ares:getnameinfo(host, port, flags)
   local forced = has(flags, "numerichost")
   local text, service, code = core.numericname(host, port,
     forced and flags or flags:gsub("namereqd", ""))
-  if not text or forced then return text, service, code end
+  if not text then return nil, service, code end
+  if forced then return text, service end
   local name = self.hosts:nameof(text)
   if not name then
     local channel, message
