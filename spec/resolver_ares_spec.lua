@@ -392,6 +392,40 @@ describe("resolver.Ares and a server", function()
     end, QUICK)))
   end)
 
+  it("that fills 64 KiB with names that point to each other", function()
+    local function record(name)
+      return name .. string.pack(">I2I2I4s2", 1, 1, 60, "\1\2\3\4")
+    end
+    local fillings = {
+      chain = function(at) return string.pack(">I2", 0xc000 | (at - 16) & 0x3fff) end,
+      loop = function(at) return string.pack(">I2", 0xc000 | at & 0x3fff) end,
+      start = function() return "\xc0\x0c" end,
+    }
+    for what, pointer in pairs(fillings) do
+      local code = asked(function(query)
+        if query.over == "udp" then return dns.reply(query, {truncated = true}) end
+        local answers, at = {}, 12 + #query.question
+        while at < 65535 - 16 do
+          answers[#answers + 1] = record(pointer(at))
+          at = at + 16
+        end
+        return dns.reply(query, {answers = answers})
+      end, QUICK)
+      assert.is_truthy(code:find("^EAI_") or code:find("^1%.2%.3%.4 "), what)
+    end
+  end)
+
+  it("that comes with a flood of lies", function()
+    assert.equal("10.0.0.1", (asked(function(query)
+      local flood = {}
+      for i = 1, 100 do
+        flood[i] = dns.reply(query, {rcode = "NXDOMAIN", id = (query.id + i) % 65536})
+      end
+      flood[101] = reply_A(query)
+      return flood
+    end)))
+  end)
+
   it("that sends what chance made", function()
     math.randomseed(7)
     local server <close> = dns.serve(function(query)
@@ -482,6 +516,41 @@ describe("resolver.Ares and many names", function()
     helper.wait_until(function() -- the server's own two
       return gevent.get_hub():stats().external == 2
     end)
+  end)
+end)
+
+describe("resolver.Ares without descriptors", function()
+  it("fails, and recovers", function()
+    local code, out, err = helper.run_lua([[
+      if not os.getenv "LIMITED" then
+        local lua = os.getenv "GEVENT_SPEC_LUA" or arg[-1]
+        os.exit((select(3, os.execute("ulimit -n 64; LIMITED=1 exec " .. lua
+          .. " " .. arg[0]))))
+      end
+      package.path = "spec/?.lua;" .. package.path
+      local resolver = require "gevent.resolver"
+      local socket = require "gevent.socket"
+      local gevent = require "gevent"
+      local udp = assert(socket.socket("inet", "dgram"))
+      assert(udp:bind("127.0.0.1", 0))
+      local ares = resolver.Ares {hosts = false, tries = 2, domains = {},
+        servers = {"127.0.0.1:" .. select(2, udp:getsockname())}}
+      gevent.idle()
+      local held = {}
+      for file in function() return io.open("/dev/null") end do
+        held[#held + 1] = file
+      end
+      assert(#held < 64)
+      assert(select(3, ares:getaddrinfo("name.test", 1)) == "EAI_AGAIN")
+      assert(select(3, ares:getnameinfo("10.0.0.1", 1)) == "EAI_AGAIN")
+      for _, file in ipairs(held) do file:close() end
+      local g = gevent.spawn(ares.getaddrinfo, ares, "name.test", 1, {family = "inet"})
+      local query, host, port = udp:recvfrom(1000)
+      udp:sendto(query:sub(1, 2) .. "\x81\x83" .. query:sub(5), host, port)
+      assert(select(3, g:get()) == "EAI_NONAME")
+      io.write "done"
+    ]])
+    assert.same({0, "done", ""}, {code, out, err})
   end)
 end)
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "io/fdwait.h"
 
@@ -219,12 +218,16 @@ static int lib_configured(lua_State *L) {
 
 /* filestamp(path) -> a string that changes when the file does, or nil */
 static int lib_filestamp(lua_State *L) {
-  struct stat s;
-  char text[80];
-  if (stat(luaL_checkstring(L, 1), &s) != 0) return 0;
-  snprintf(text, sizeof text, "%lld.%09ld %lld %llu", (long long)s.st_mtime,
-           (long)s.st_mtim.tv_nsec, (long long)s.st_size,
-           (unsigned long long)s.st_ino);
+  uv_fs_t req;
+  char text[96];
+  int err = uv_fs_stat(NULL, &req, luaL_checkstring(L, 1), NULL);
+  const uv_stat_t *s = &req.statbuf;
+  if (!err)
+    snprintf(text, sizeof text, "%ld.%09ld %llu %llu", s->st_mtim.tv_sec,
+             s->st_mtim.tv_nsec, (unsigned long long)s->st_size,
+             (unsigned long long)s->st_ino);
+  uv_fs_req_cleanup(&req);
+  if (err) return 0;
   lua_pushstring(L, text);
   return 1;
 }
