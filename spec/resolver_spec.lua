@@ -142,14 +142,14 @@ describe("both resolvers", function()
     end
     -- The C library may tell an address twice.
     local function hosts(list, message)
-      local seen, hosts = {}, {}
+      local seen, texts = {}, {}
       for _, item in ipairs(assert(list, message)) do
         local host = item.host or item
-        if not seen[host] then hosts[#hosts + 1] = host end
+        if not seen[host] then texts[#texts + 1] = host end
         seen[host] = true
       end
-      table.sort(hosts)
-      return table.concat(hosts, " ")
+      table.sort(texts)
+      return table.concat(texts, " ")
     end
     for _, name in ipairs(names) do
       local answers = {}

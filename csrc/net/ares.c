@@ -30,7 +30,6 @@ static void timer_cb(uv_timer_t *timer);
 
 /* Rings in that many milliseconds, if not sooner. */
 static void ring(struct gev_ares *a, uint64_t ms) {
-  if (!a->timer) return;
   uint64_t due = uv_now(a->timer->loop) + ms;
   if (uv_is_active((uv_handle_t *)a->timer) && a->due <= due) return;
   a->due = due;
@@ -58,14 +57,14 @@ static void timer_cb(uv_timer_t *timer) {
   settle(a);
 }
 
-/* Without the memory for it queries are not tried again. */
-static void open_timer(struct gev_ares *a) {
-  if (a->timer) return;
+static bool open_timer(struct gev_ares *a) {
+  if (a->timer) return true;
   a->timer = malloc(sizeof *a->timer);
-  if (!a->timer) return;
+  if (!a->timer) return false;
   uv_timer_init(a->hub->loop, a->timer);
   uv_update_time(a->hub->loop);
   gev_handle_own(a->timer, &a->timer);
+  return true;
 }
 
 /* --- sockets ------------------------------------------------------------- */
@@ -256,8 +255,10 @@ void gev_ares_ask(struct gev_query *q, struct gev_ticket *t) {
   if (!first) return;
   q->started = true;
   gev_list_append(&a->waiting, &q->waiting);
-  open_timer(a);
-  settle(a);
+  if (open_timer(a))
+    settle(a);
+  else
+    finish(q, ARES_ENOMEM);
 }
 
 void gev_query_free(struct gev_lookup *l) {

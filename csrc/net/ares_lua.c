@@ -60,15 +60,17 @@ static const char *canonical_of(const struct gev_query *q) {
 /* {{family=, host=, port=0}, ..., canonname=, ttl=} */
 static int push_info(lua_State *L, const struct gev_lookup *l) {
   const struct gev_query *q = (const struct gev_query *)l;
-  int i = 1;
+  int i = 0;
   if (q->status != ARES_SUCCESS) return fail(L, q->status);
   luaL_checkstack(L, 6, NULL);
   lua_newtable(L);
   for (const struct ares_addrinfo_node *n = q->info->nodes; n;
        n = n->ai_next) {
+    if (q->family != AF_UNSPEC && n->ai_family != q->family) continue;
     gev_push_address(L, n->ai_addr, (socklen_t)n->ai_addrlen);
-    lua_rawseti(L, -2, i++);
+    lua_rawseti(L, -2, ++i);
   }
+  if (i == 0) return fail(L, ARES_ENODATA); /* none that was asked for */
   lua_pushstring(L, canonical_of(q));
   lua_setfield(L, -2, "canonname");
   lua_pushinteger(L, ttl_of(q->info));
