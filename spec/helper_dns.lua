@@ -208,12 +208,14 @@ end
 
 --- A resolver that asks these servers and knows nothing else. It is patient:
 -- a spec that wants a query to be lost says `timeout` and `tries` itself.
+-- `tries = false` leaves them to resolv.conf.
 function dns.ares(servers, opts)
   if servers.address then servers = {servers} end
   local all = {servers = {}, timeout = 5 * helper.scale, tries = 2, hosts = false,
     domains = {}, ndots = 1}
   for i, server in ipairs(servers) do all.servers[i] = server.address or server end
   for key, value in pairs(opts or {}) do all[key] = value end
+  if not all.tries then all.tries = nil end
   return resolver.Ares(all)
 end
 

@@ -275,6 +275,22 @@ describe("resolver.Ares and its files", function()
     assert.equal(1, server:count("a.b.elsewhere.test"))
   end)
 
+  it("takes the number of attempts from resolv.conf, unless told", function()
+    local path = tempfile("options ndots:1 timeout:60 attempts:1\n")
+    local _remove <close> = helper.defer(function() os.remove(path) end)
+    local server <close> = dns.serve(function(query)
+      return dns.reply(query, {rcode = "SERVFAIL"})
+    end)
+    local function asked(tries)
+      local ares <close> = dns.ares(server, {resolvconf = path, tries = tries or false})
+      local before = #server.queries
+      assert.equal("EAI_AGAIN", dns.hosts(ares:getaddrinfo("name.test", 1, A)))
+      return #server.queries - before
+    end
+    assert.equal(1, asked())
+    assert.equal(4, asked(4))
+  end)
+
   it("starts without a resolv.conf", function()
     local ares <close> = require("gevent.resolver").Ares {
       resolvconf = "/nonexistent/resolv.conf"}

@@ -117,8 +117,8 @@ local function new(opts)
   local entries = cachesize(opts.cache)
   return setmetatable({
     servers = parseservers(opts.servers) or nil,
-    timeout = opts.timeout or TIMEOUT, -- seconds
-    tries = opts.tries or TRIES,
+    timeout = opts.timeout, -- seconds; nil: by resolv.conf, or TIMEOUT
+    tries = opts.tries,
     ndots = opts.ndots,
     domains = opts.domains,
     resolvconf = opts.resolvconf,
@@ -131,13 +131,34 @@ local function new(opts)
   }, Ares)
 end
 
+-- What c-ares does not read itself: "options timeout:n attempts:n".
+local function patience(path)
+  local file <close> = io.open(path, "r")
+  local timeout, attempts
+  for line in file and file:lines() or function() end do
+    local options = line:match("^options(%s.*)")
+    if options then
+      timeout = options:match("%stimeout:(%d+)") or timeout
+      attempts = options:match("%sattempts:(%d+)") or attempts
+    end
+  end
+  local function within(text, max)
+    local n = math.tointeger(tonumber(text))
+    return n and n > 0 and math.min(n, max) or nil
+  end
+  return within(timeout, 30), within(attempts, 5) -- as the C library has it
+end
+
 -- A new one where resolv.conf has changed; who waits for the old one keeps it.
 local function channelof(self)
-  local stamp = core.filestamp(self.resolvconf or RESOLVCONF)
+  local path = self.resolvconf or RESOLVCONF
+  local stamp = core.filestamp(path)
   if self.channel and stamp == self.stamp then return self.channel end
+  local timeout, tries = patience(path)
+  timeout = self.timeout or timeout or TIMEOUT
   local channel, message, code = core.ares(self.servers,
-    math.ceil(self.timeout * 1000), self.tries, self.ndots, self.domains,
-    self.resolvconf)
+    math.ceil(timeout * 1000), self.tries or tries or TRIES, self.ndots,
+    self.domains, self.resolvconf)
   if not channel then return nil, message, code end
   self.channel, self.stamp = channel, stamp
   self.channels[channel] = true

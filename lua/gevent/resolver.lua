@@ -90,8 +90,8 @@ end
 --
 -- - `servers`: list of `"ip"`, `"ip:port"`, `"[ipv6]:port"`; those of
 --   `/etc/resolv.conf`, which is read again when it has changed
--- - `timeout`: seconds for a first try (2); each next one has twice as long
--- - `tries`: per server (3)
+-- - `timeout`: seconds for a first try; each next one has twice as long
+-- - `tries`: per server. Both as in resolv.conf, or 2 and 3
 -- - `hosts`: path of a hosts file (`/etc/hosts`), a table of names to addresses
 --   or lists of addresses, or false
 -- - `cache`: true, or how many names are kept, each for its time to live (no)
