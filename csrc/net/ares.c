@@ -301,6 +301,10 @@ int gev_ares_open(struct gev_ares *a, struct ares_options *o, int mask) {
   o->sock_state_cb_data = a;
   o->socket_receive_buffer_size = RECEIVE; /* or what the system allows */
   mask |= ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB | ARES_OPT_SOCK_RCVBUF;
+#ifdef ARES_OPT_QUERY_CACHE /* from 1.31: the cache is ours, too */
+  o->qcache_max_ttl = 0;
+  mask |= ARES_OPT_QUERY_CACHE;
+#endif
   int status = ares_init_options(&a->channel, o, mask);
   if (status != ARES_SUCCESS) a->channel = NULL;
   return status;

@@ -7,6 +7,7 @@
 #ifndef GEV_NET_ARES_H
 #define GEV_NET_ARES_H
 
+#define CARES_NO_DEPRECATED /* what 1.18 has is old in 1.34, and works */
 #include <ares.h>
 #include <lua.h>
 
