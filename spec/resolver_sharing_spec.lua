@@ -110,6 +110,25 @@ describe("resolver.Ares and one name", function()
     assert.equal(2, #server.queries)
   end)
 
+  it("asks once for the name of an address, too", function()
+    local gate = helper.gate()
+    local server <close> = dns.serve(function(query)
+      gate:wait()
+      return dns.reply(query, {answers = {dns.record(query.name, "PTR", "seven.test")}})
+    end)
+    local ares <close> = dns.ares(server)
+    local list = {}
+    for i = 1, 10 do
+      list[i] = gevent.spawn(ares.getnameinfo, ares, "10.0.0.7", i, "numericserv")
+    end
+    dns.wait_queries(server, 1)
+    gate:open()
+    for i, g in ipairs(list) do
+      assert.same({"seven.test", tostring(i)}, {g:get()})
+    end
+    assert.equal(1, #server.queries)
+  end)
+
   it("does not take another family or an address for the same", function()
     local server, gate = served()
     local _ <close> = server

@@ -93,12 +93,9 @@ end
 
 -- what follows from getaddrinfo and getnameinfo ------------------------------
 
+-- Documented in gevent.resolver.
 local methods = {}
 
---- The first IPv4 address of a host.
--- @function Resolver:gethostbyname
--- @tparam string name
--- @return address; or nil, message, "EAI_..."
 function methods:gethostbyname(name)
   checkname(name, "gethostbyname")
   if core.isnumeric(name) == "inet" then return name end
@@ -107,11 +104,6 @@ function methods:gethostbyname(name)
   return list[1].host
 end
 
---- The name of a host and its IPv4 addresses.
--- @function Resolver:gethostbyname_ex
--- @tparam string name
--- @treturn[1] table `{name=, aliases={...}, addresses={...}}`
--- @return[2] nil, message, "EAI_..."
 function methods:gethostbyname_ex(name)
   checkname(name, "gethostbyname_ex")
   local list, message, code = self:getaddrinfo(name, nil,
@@ -124,10 +116,6 @@ function methods:gethostbyname_ex(name)
   return {name = canonical, aliases = aliases, addresses = addresses}
 end
 
---- The name of a numeric address.
--- @function Resolver:gethostbyaddr
--- @tparam string ip
--- @return as `gethostbyname_ex`
 function methods:gethostbyaddr(ip)
   checkname(ip, "gethostbyaddr")
   local name, message, code = self:getnameinfo(ip, 0, "namereqd")
@@ -135,10 +123,6 @@ function methods:gethostbyaddr(ip)
   return {name = name, aliases = {}, addresses = {ip}}
 end
 
---- The full name of a host: the canonical one, if there is one with a dot.
--- @function Resolver:getfqdn
--- @tparam[opt] string name this machine by default
--- @treturn string
 function methods:getfqdn(name)
   if name ~= nil then checkname(name, "getfqdn") end
   if name == nil or name == "" or name == "0.0.0.0" then name = core.gethostname() end

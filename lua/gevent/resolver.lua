@@ -69,6 +69,27 @@ function Thread:getnameinfo(host, port, flags)
   return self.pool:getnameinfo(host, port, flags)
 end
 
+--- The first IPv4 address of a host.
+-- @function Resolver:gethostbyname
+-- @tparam string name
+-- @return address; or nil, message, "EAI_..."
+
+--- The name of a host and its IPv4 addresses.
+-- @function Resolver:gethostbyname_ex
+-- @tparam string name
+-- @treturn[1] table `{name=, aliases={...}, addresses={...}}`
+-- @return[2] nil, message, "EAI_..."
+
+--- The name of a numeric address.
+-- @function Resolver:gethostbyaddr
+-- @tparam string ip
+-- @return as `gethostbyname_ex`
+
+--- The full name of a host: the canonical one, if there is one with a dot.
+-- @function Resolver:getfqdn
+-- @tparam[opt] string name this machine by default
+-- @treturn string
+
 --- Ends it: look-ups under way, and all that come, are "EAI_CANCELED".
 -- @function Resolver:close
 function Thread:close()
