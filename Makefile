@@ -43,7 +43,7 @@ endif
 PKGS := libuv libcares openssl zlib
 ROCKS := LIBUV CARES OPENSSL ZLIB WSLAY
 FALLBACK_LIBS := -luv -lcares -lssl -lcrypto -lz
-EXTRA_LIBS := -lwslay # has no pkg-config file
+EXTRA_LIBS := -lwslay -lpthread # have no pkg-config files
 
 # First of the names given that pkg-config knows as a Lua 5.4.
 lua_pc = $(firstword $(foreach p,$1,$(shell $(PKG_CONFIG) --exists \

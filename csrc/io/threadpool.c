@@ -324,10 +324,11 @@ static int m_submit(lua_State *L) {
     start(L, p);
   }
   if (gev_freeze(L, 3, lua_gettop(L) - 2, 2, "argument") == 2) return 2;
-  gev_workers_prepare(L, p->workers);
+  int err = gev_workers_prepare(L, p->workers);
+  if (err) return gev_fail(L, -err);
   struct task *t = new_task(L, p);
   t->id = id;
-  int err = gev_workers_submit(p->workers, &t->work);
+  err = gev_workers_submit(p->workers, &t->work);
   if (err) {
     free_task(&t->work);
     return gev_fail(L, err);

@@ -146,20 +146,21 @@ static void answers_cb(uv_async_t *async) {
   }
 }
 
-void gev_workers_prepare(lua_State *L, struct gev_workers *p) {
-  if (p->async) return;
+int gev_workers_prepare(lua_State *L, struct gev_workers *p) {
+  if (p->async) return 0;
   uv_loop_t *loop = gev_loop(L, p->hub);
   uv_async_t *async = malloc(sizeof *async);
   int err = async ? uv_async_init(loop, async, answers_cb) : UV_ENOMEM;
   if (err) {
     free(async);
-    luaL_error(L, "cannot start a thread: %s", uv_strerror(err));
+    return err;
   }
   gev_handle_own(async, &p->async);
   lock(p);
   p->async = async;
   if (!gev_list_empty(&p->answers)) uv_async_send(async);
   unlock(p);
+  return 0;
 }
 
 int gev_workers_submit(struct gev_workers *p, struct gev_work *w) {

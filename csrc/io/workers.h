@@ -42,8 +42,9 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
                                     const struct gev_workers_ops *ops,
                                     void *shared);
 void *gev_workers_shared(const struct gev_workers *p);
-/* Reserves what submit needs: raises if there is no loop or memory. */
-void gev_workers_prepare(lua_State *L, struct gev_workers *p);
+/* Reserves what submit needs: 0, or libuv's code of the error. Raises where
+ * there is no loop. */
+int gev_workers_prepare(lua_State *L, struct gev_workers *p);
 /* Queues the work: 0, or the errno where no thread can be had for it; then it
  * remains the caller's. */
 int gev_workers_submit(struct gev_workers *p, struct gev_work *w);

@@ -11,9 +11,12 @@
 -- - `print_blocking_reports` (boolean, default true): print them, too.
 -- - `max_memory_usage` (bytes, default 0: no limit), `memory_monitor_period`
 --   (seconds, default 5).
+-- - `resolver` ("thread", "ares" or an object, default "thread"): who looks names
+--   up, see `gevent.resolver`. Assigning it sets `hub.resolver`.
 -- @module gevent.config
 local core = require "gevent._core"
 local monitor = require "gevent._monitor"
+local resolver = require "gevent.resolver"
 
 local truths = {
   ["1"] = true, ["true"] = true, yes = true, on = true,
@@ -37,6 +40,14 @@ local kinds = {
     allows = function(value) return math.tointeger(value) ~= nil and value >= 0 end,
     parse = tonumber,
   },
+  resolver = {
+    name = 'resolver ("thread", "ares" or an object)',
+    allows = function(value)
+      return value == "thread" or value == "ares" or type(value) == "table"
+        or type(value) == "userdata"
+    end,
+    parse = function(text) return text end,
+  },
 }
 
 -- A setting of the monitor.
@@ -55,6 +66,7 @@ local settings = {
   max_memory_usage = watched("max_memory_usage", kinds.bytes, 0),
   monitor_thread = watched("monitor_thread", kinds.boolean, false,
     "GEVENT_MONITOR_THREAD_ENABLE"),
+  resolver = {kind = kinds.resolver, default = "thread", apply = resolver.choose},
 }
 
 local function fromenvironment(name, setting)
@@ -78,7 +90,8 @@ local function set(name, value)
   local setting = settings[name]
   if not setting then error(("unknown setting '%s'"):format(tostring(name)), 3) end
   if not setting.kind.allows(value) then
-    local got = type(value) == "number" and tostring(value) or type(value)
+    local got = type(value) == "number" and tostring(value)
+      or type(value) == "string" and ("%q"):format(value) or type(value)
     error(("bad value for setting '%s' (%s expected, got %s)"):format(
       name, setting.kind.name, got), 3)
   end
