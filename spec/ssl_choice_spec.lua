@@ -271,6 +271,14 @@ describe("sessions", function()
     close(one, two)
     lax.verify_mode = "required"
     assert.error_matches(try(lax, "localhost"), "without verifying")
+    local nameless = tls.client {check_hostname = false}
+    one, two = connect(nameless, server)
+    two:sendall("x")
+    one:recv(1)
+    session = assert(one:session())
+    close(one, two)
+    nameless.check_hostname = true
+    assert.error_matches(try(nameless, "localhost"), "without verifying")
     assert.is_false(a.closed)
     close(a, b)
   end)

@@ -255,6 +255,21 @@ describe("an http.Server with ssl_context", function()
     assert.equal("3000000", answer)
   end)
 
+  it("tells the handler that a body was cut", function()
+    local seen
+    local srv <close> = serve(function(req)
+      seen = {req:body()}
+      return "x"
+    end)
+    local sock <close> = assert(connect(srv))
+    sock:sendall("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello")
+    helper.wait_all_blocked()
+    local plain <close> = socket.fromfd(sock:detach())
+    plain:shutdown("w")
+    helper.wait_until(function() return seen end)
+    assert.same({nil, "unexpected eof while reading", "ESSL"}, seen)
+  end)
+
   it("sends files", function()
     local path = tls.write("file.txt", ("line\n"):rep(100000))
     local srv <close> = serve(function(_, res) return res:sendfile(path) end)

@@ -14,6 +14,16 @@ enum gev_tls_verify gev_tls_verify_as(const struct gev_tls_context *c,
   return server ? GEV_VERIFY_NONE : GEV_VERIFY_REQUIRED;
 }
 
+void gev_tls_apply_verify(struct gev_tls *t, struct gev_tls_context *c) {
+  static const int flags[] = {
+      SSL_VERIFY_NONE, SSL_VERIFY_PEER,
+      SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
+  enum gev_tls_verify verify = gev_tls_verify_as(c, t->server);
+  t->verifies = verify != GEV_VERIFY_NONE;
+  if (t->verifies) gev_tls_default_trust(c);
+  SSL_set_verify(t->ssl, flags[verify], NULL);
+}
+
 bool gev_tls_checks_host(const struct gev_tls_context *c) {
   return (!c->host_told || c->check_host) &&
          gev_tls_verify_as(c, false) != GEV_VERIFY_NONE;
