@@ -52,6 +52,18 @@ describe("versions and ciphers", function()
   end)
 end)
 
+describe("curves", function()
+  it("can be chosen", function()
+    local client, server = tls.client {curves = "P-384"}, tls.server {curves = "P-384:P-256"}
+    assert.is_true(connects(client, server))
+    server:set_curves "P-256"
+    local ok, _, message = connects(client, server)
+    assert.is_false(ok)
+    assert.equal("no suitable key share", message)
+    assert.equal("ESSL", (failure(client:set_curves "P-NONSENSE")))
+  end)
+end)
+
 describe("ALPN", function()
   local function alpn(mine, theirs)
     local client, server = tls.client(), tls.server()
