@@ -21,7 +21,7 @@ local Context = core.tls_context_methods
 
 --- Is it an SSLContext?
 function ssl.iscontext(value)
-  return type(value) == "userdata" and getmetatable(value).__name == "SSLContext"
+  return type(value) == "userdata" and (getmetatable(value) or {}).__name == "SSLContext"
 end
 
 local FIELDS = {"verify_mode", "check_hostname", "minimum_version", "maximum_version",
