@@ -61,7 +61,7 @@ enum { HANDSHAKE_COST = 64 * 1024 }; /* counts as so many bytes */
 
 static int handshake_k(lua_State *L, int status, lua_KContext ctx);
 
-/* A wait in the role of the direction; nobody may be in the other. */
+/* Waits as a reader, for whatever OpenSSL wants. */
 static int handshake_run(lua_State *L, struct gev_tls *t, bool once,
                          int64_t deadline) {
   struct gev_hub *h = t->s.hub;
