@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "net/socket.h"
 #include "proto/http_server.h"
 
 const struct gev_class gev_http_conn_class = {"http connection", NULL, NULL};
@@ -115,13 +114,9 @@ static struct gev_http_conn *check(lua_State *L) {
   return gev_check(L, 1, &gev_http_conn_class);
 }
 
-static struct gev_stream *check_stream(lua_State *L, int idx) {
-  return &((struct gev_socket *)gev_check(L, idx, &gev_socket_class))->s;
-}
-
 /* http_conn(stream, settings, host, port, scheme) -> connection */
 static int lib_conn(lua_State *L) {
-  struct gev_stream *s = check_stream(L, 1);
+  struct gev_stream *s = gev_checkstream(L, 1);
   struct gev_http_settings *set = gev_check(L, 2, &gev_http_settings_class);
   lua_settop(L, 5);
   struct gev_http_conn *c = lua_newuserdatauv(L, sizeof *c, 7);
@@ -148,6 +143,10 @@ static int lib_conn(lua_State *L) {
 void gev_http_set_failure(lua_State *L, struct gev_http_conn *c, int self) {
   (void)c;
   lua_getiuservalue(L, self, GEV_HTTP_UV_CONN);
+  if (gev_test(L, -1, &gev_http_req_class)) {
+    lua_getiuservalue(L, -1, GEV_HTTP_UV_CONN);
+    lua_remove(L, -2);
+  }
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, 5);
   lua_pop(L, 1);
@@ -224,4 +223,5 @@ void gev_open_http_server(lua_State *L, int hub) {
   gev_open_http_request(L, hub);
   gev_open_http_response(L, hub);
   gev_open_http_file(L, hub);
+  gev_open_http_form(L, hub);
 }

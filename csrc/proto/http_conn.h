@@ -9,6 +9,7 @@
  *   http_response.c the answer as the handler writes it
  *   http_headers.c  the fields of either
  *   http_file.c     files for answers
+ *   http_form.c     forms and dates: parsers for lua/gevent/http
  *
  * A connection is driven by one greenlet, in conn:serve. The objects that a
  * handler gets hold the connection and the serial number of their request:
@@ -50,7 +51,7 @@ enum gev_http_state {
 
 /* User values: 1 the stream's userdata, 2 the settings, 3 and 4 the peer's
  * host and port, 5 the message of the last failure, 6 the scheme, 7 the request
- * that is to be logged. */
+ * that is to be logged, or whose end Lua wants to know of. */
 enum { GEV_HTTP_UV_LOGGED = 7 };
 struct gev_http_conn {
   const struct gev_class *cls;
@@ -89,6 +90,7 @@ struct gev_http_conn {
   bool stale;     /* the answer took its time: `now` is past */
   bool broken;    /* the client is gone, or a write was cut short */
   bool taken;     /* the handler has the stream: not ours any more */
+  bool noted;     /* Lua wants to know when the request is over */
   struct gev_h1 h1;
 };
 
@@ -109,7 +111,7 @@ struct gev_http_req {
   struct gev_http_field fields[];
 };
 
-/* User values 1 to 3 as above. */
+/* User values: 1 the request, 2 and 3 as above. */
 struct gev_http_res {
   const struct gev_class *cls;
   struct gev_http_conn *c;
@@ -131,7 +133,8 @@ extern const struct gev_class gev_http_conn_class, gev_http_settings_class,
 
 /* --- http_conn.c --------------------------------------------------------- */
 
-/* Notes what is told to whoever failed; pops the message on the top. */
+/* Notes what is told to whoever failed, for the connection of the request or
+ * response at `self`; pops the message on the top. */
 void gev_http_set_failure(lua_State *L, struct gev_http_conn *c, int self);
 /* Brings c->now and the Date line up to date. */
 void gev_http_tick(struct gev_http_conn *c);
@@ -141,7 +144,7 @@ void gev_http_tick(struct gev_http_conn *c);
 /* conn:serve(handle [, status]): serves requests until something comes up
  * that is for Lua to decide. Nothing: the connection is over. "error", err,
  * traceback: the handler failed; call it again with the status to answer.
- * "log", req, status, bytes: a request is over; call it again. */
+ * "log", req or nil, status, bytes: a request is over; call it again. */
 int gev_http_serve(lua_State *L);
 
 /* --- http_request.c ------------------------------------------------------ */
@@ -201,8 +204,9 @@ void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
 
 /* --- http_response.c ----------------------------------------------------- */
 
-/* As gev_http_req_new. */
-void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class);
+/* As gev_http_req_new, for the request at `req`. */
+void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class,
+                      int req);
 void gev_http_push_res_class(lua_State *L);
 /* The answer that the response at index `res` describes so far; what it is
  * made of is pushed. */
@@ -226,6 +230,8 @@ int64_t gev_http_write_deadline(const struct gev_http_conn *c);
 void gev_http_headers_new(lua_State *L, int req);
 /* Pushes one made from the table at idx. Raises on what is no header. */
 void gev_http_headers_from(lua_State *L, int idx);
+/* Pushes one with the trailers of a message that is DONE. */
+void gev_http_headers_trailers(lua_State *L, const struct gev_h1 *p);
 /* Field i (from 1) of the headers object at idx; false: there is none. */
 bool gev_http_headers_at(lua_State *L, int idx, lua_Integer i,
                          const char **name, size_t *name_len,
@@ -242,5 +248,6 @@ void gev_open_http_request(lua_State *L, int hub);
 void gev_open_http_response(lua_State *L, int hub);
 void gev_open_http_headers(lua_State *L, int hub);
 void gev_open_http_file(lua_State *L, int hub);
+void gev_open_http_form(lua_State *L, int hub);
 
 #endif

@@ -321,6 +321,21 @@ void gev_http_headers_from(lua_State *L, int idx) {
   }
 }
 
+void gev_http_headers_trailers(lua_State *L, const struct gev_h1 *p) {
+  gev_http_headers_new(L, 0);
+  lua_getiuservalue(L, -1, 1);
+  for (uint32_t i = 0; i < p->ntrailers; i++) {
+    size_t len;
+    const char *s = gev_h1_name(p, p->nfields + i, &len);
+    lua_pushlstring(L, s, len);
+    lua_rawseti(L, -2, 2 * (lua_Integer)i + 1);
+    s = gev_h1_value(p, p->nfields + i, &len);
+    lua_pushlstring(L, s, len);
+    lua_rawseti(L, -2, 2 * (lua_Integer)i + 2);
+  }
+  lua_pop(L, 1);
+}
+
 /* http_headers([table]) -> headers */
 static int lib_headers(lua_State *L) {
   if (lua_isnoneornil(L, 1)) {

@@ -130,7 +130,8 @@ void gev_http_push_res_class(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
 }
 
-void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class) {
+void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class,
+                      int req) {
   struct gev_http_res *r = lua_newuserdatauv(L, sizeof *r, 3);
   r->cls = &gev_http_res_class;
   r->c = c;
@@ -139,7 +140,7 @@ void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class) {
   r->has_headers = r->has_extra = false;
   lua_pushvalue(L, class);
   lua_setmetatable(L, -2);
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, req);
   lua_setiuservalue(L, -2, GEV_HTTP_UV_CONN);
 }
 
@@ -415,9 +416,17 @@ static int m_send(lua_State *L) {
   return send_whole(L, r, &a, lua_isnil(L, 4) ? 0 : 4);
 }
 
+/* res:_request() -> the request */
+static int m_request(lua_State *L) {
+  check(L);
+  lua_getiuservalue(L, 1, GEV_HTTP_UV_CONN);
+  return 1;
+}
+
 static const luaL_Reg methods[] = {{"write", m_write},
                                    {"finish", m_finish},
                                    {"_send", m_send},
+                                   {"_request", m_request},
                                    {NULL, NULL}};
 
 void gev_open_http_response(lua_State *L, int hub) {

@@ -182,7 +182,7 @@ static int call_handler(lua_State *L, struct gev_hub *h,
     lua_pushvalue(L, REQ);
     lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
   }
-  gev_http_res_new(L, c, RES_CLASS);
+  gev_http_res_new(L, c, RES_CLASS, REQ);
   if (c->body_done) gev_h1_next(&c->h1);
   lua_pushvalue(L, HANDLE);
   lua_pushvalue(L, REQ);
@@ -339,18 +339,35 @@ static int handled(lua_State *L, struct gev_hub *h, struct gev_http_conn *c,
 
 /* --- after the answer ---------------------------------------------------- */
 
+/* "log", request or nil (its head was refused), status, bytes */
+static int tell(lua_State *L, struct gev_http_conn *c, unsigned status) {
+  lua_pushliteral(L, "log");
+  lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
+  lua_pushnil(L);
+  lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
+  lua_pushinteger(L, status);
+  lua_pushinteger(L, (lua_Integer)c->sent);
+  c->noted = false;
+  return 4;
+}
+
 /* The request is over: who still holds it, holds it in vain. */
 static int answered(lua_State *L, struct gev_http_conn *c) {
   c->serial++;
   c->state = GEV_HTTP_NEXT;
-  if (!c->set->log) return GO;
-  lua_pushliteral(L, "log");
-  if (lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED) == LUA_TNIL) return GO;
-  lua_pushnil(L);
-  lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
-  lua_pushinteger(L, c->status);
-  lua_pushinteger(L, (lua_Integer)c->sent);
-  return 4;
+  return c->set->log || c->noted ? tell(L, c, c->status) : GO;
+}
+
+/* The connection is. A request that was cut short is told of, too: with the
+ * status that was begun, 101 for a stream that was taken over, and 499, as
+ * others do, where the client went before there was any. */
+static int over(lua_State *L, struct gev_http_conn *c) {
+  if (!c->set->log && !c->noted) return 0;
+  bool told = lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED) == LUA_TNIL;
+  lua_pop(L, 1);
+  if (told) return 0;
+  if (!c->begun) c->sent = 0;
+  return tell(L, c, c->taken ? 101 : c->begun ? c->status : 499);
 }
 
 static void begin_linger(struct gev_http_conn *c) {
@@ -438,7 +455,7 @@ static int step(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
     case GEV_HTTP_NEXT: return next(L, h, c);
     case GEV_HTTP_DRAINING: return drain(L, h, c);
     case GEV_HTTP_LINGERING: return linger(L, h, c);
-    default: return 0;
+    default: return over(L, c);
   }
 }
 
@@ -457,7 +474,8 @@ static int not_woken(lua_State *L, struct gev_http_conn *c,
     int n = refuse_head(L, c, 408);
     return n == GO ? run(L, gev_hub(L), c) : n;
   }
-  return 0;
+  c->state = GEV_HTTP_OVER;
+  return over(L, c);
 }
 
 static int run_k(lua_State *L, int status, lua_KContext want) {
@@ -481,8 +499,10 @@ int gev_http_serve(lua_State *L) {
   gev_http_push_req_class(L);
   gev_http_push_res_class(L);
   if (answer_status) {
-    if (c->begun || c->broken || c->writing || c->taken) return 0;
-    refuse(L, c, answer_status);
+    if (c->begun || c->broken || c->writing || c->taken)
+      go(c, GEV_HTTP_OVER);
+    else
+      refuse(L, c, answer_status);
   }
   return run(L, h, c);
 }

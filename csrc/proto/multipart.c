@@ -233,25 +233,37 @@ static bool match(struct gev_mp *p, const char *data, size_t len,
   return false;
 }
 
+/* Where the content ends in data[at .. len): at what may be a delimiter. */
+static size_t content_end(const struct gev_mp *p, const char *data, size_t at,
+                          size_t len)
+{
+  const char *cr;
+  while ((cr = memchr(data + at, '\r', len - at)) != NULL) {
+    size_t from = (size_t)(cr - data), n = 1;
+    while (n < p->delimiter_len && from + n < len && cr[n] == p->delimiter[n])
+      n++;
+    if (n == p->delimiter_len || from + n == len) return from;
+    at = from + n;
+  }
+  return len;
+}
+
 static enum gev_mp_event feed_content(struct gev_mp *p, const char *data,
                                       size_t len, size_t *used)
 {
-  while (*used < len) {
-    const char *start = data + *used, *cr;
-    if (p->matched == 0) {
-      cr = memchr(start, '\r', len - *used);
-      p->chunk = start;
-      p->chunk_len = cr ? (size_t)(cr - start) : len - *used;
-      *used += p->chunk_len;
-      if (p->chunk_len) return GEV_MP_DATA;
-    }
-    if (match(p, data, len, used)) {
-      p->state = DELIMITED;
-      return GEV_MP_END;
-    }
-    if (*used < len && give_back(p)) return GEV_MP_DATA;
+  size_t end;
+  if (p->matched == 0) {
+    end = content_end(p, data, *used, len);
+    p->chunk = data + *used;
+    p->chunk_len = end - *used;
+    *used = end;
+    if (p->chunk_len) return GEV_MP_DATA;
   }
-  return GEV_MP_MORE;
+  if (match(p, data, len, used)) {
+    p->state = DELIMITED;
+    return GEV_MP_END;
+  }
+  return *used < len && give_back(p) ? GEV_MP_DATA : GEV_MP_MORE;
 }
 
 static void feed_preamble(struct gev_mp *p, const char *data, size_t len,

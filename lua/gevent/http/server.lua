@@ -2,7 +2,7 @@
 -- each request is in the core; here is what a connection and a server need.
 local core = require "gevent._core"
 local base = require "gevent.server"
-require "gevent.http.request"
+local discard = require "gevent.http.request"
 local writeparts = require "gevent.http.response"
 
 local StreamServer = base.StreamServer
@@ -25,9 +25,9 @@ local Server = base.subclass("http.Server", StreamServer)
 
 -- Logs ----------------------------------------------------------------------------
 
-local function writeto(log, text)
+local function writeto(log, text, ...)
   if type(log) == "function" then
-    log(text)
+    log(text, ...)
   else
     log:write(text, "\n")
   end
@@ -39,18 +39,23 @@ local function quoted(text)
   end)
 end
 
--- One line in the "combined" format of other servers.
-local function logline(req, status, bytes)
-  local headers = req.headers
-  return ('%s - - [%s] "%s %s HTTP/%s" %d %d "%s" "%s"'):format(
-    req.remote_host or "-", os.date("%d/%b/%Y:%H:%M:%S %z"), quoted(req.method),
-    quoted(req.target), req.version, status, bytes, quoted(headers["referer"]),
-    quoted(headers["user-agent"]))
+-- One line in the "combined" format of other servers. There is no request
+-- where its head was refused.
+local function logline(req, status, bytes, host)
+  local line, referer, agent = "-", nil, nil
+  if req then
+    local headers = req.headers
+    line = ("%s %s HTTP/%s"):format(quoted(req.method), quoted(req.target), req.version)
+    referer, agent = headers["referer"], headers["user-agent"]
+  end
+  return ('%s - - [%s] "%s" %d %d "%s" "%s"'):format(host or "-",
+    os.date("%d/%b/%Y:%H:%M:%S %z"), line, status, bytes, quoted(referer), quoted(agent))
 end
 
 -- A log that fails must not end the connection.
-local function logged(self, ...)
-  local ok, err = core.pcall(writeto, self.log, logline(...))
+local function logged(self, req, status, bytes, host)
+  local ok, err = core.pcall(writeto, self.log, logline(req, status, bytes, host), req,
+    status, bytes)
   if not ok then core.report(tostring(self) .. ": log", err) end
 end
 
@@ -89,7 +94,8 @@ function Server:_serve(sock, host, port)
   local what, a, b, c = conn:serve(handle)
   while what do
     if what == "log" then
-      logged(self, a, b, c)
+      if a then discard(a) end
+      if self.log then logged(self, a, b, c, host) end
       what, a, b, c = conn:serve(handle)
     else
       what, a, b, c = failed(self, conn, a, b)
@@ -128,11 +134,13 @@ end
 
 local function checklog(opts, name)
   local log = opts[name]
+  if log == true then return io.stderr end
   if log and type(log) ~= "function" and type(log) ~= "table"
     and type(log) ~= "userdata" then
-    error(("bad option '%s' (function, stream or false expected, got %s)"):format(
+    error(("bad option '%s' (function, stream or boolean expected, got %s)"):format(
       name, type(log)), 4)
   end
+  return log
 end
 
 --- Makes a server.
@@ -144,13 +152,12 @@ end
 -- keepalive_timeout, write_timeout, max_requests, log, error_log
 function Server.new(class, listener, handle, opts)
   opts = opts or {}
-  checklog(opts, "log")
-  checklog(opts, "error_log")
+  local log, error_log = checklog(opts, "log"), checklog(opts, "error_log")
   local self = StreamServer.new(class, listener, handle, opts)
   self._settings = settings(opts)
   self._connections = setmetatable({}, {__mode = "k"})
   self.scheme = "http"
-  self.log = opts.log or nil
+  self.log, self.error_log = log or nil, error_log
   self.stopping = false
   return self
 end

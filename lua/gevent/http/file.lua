@@ -1,0 +1,168 @@
+-- gevent.http.file: res:sendfile, and the handler that serves a directory
+-- (private; see gevent.http). Opening and reading are the core's.
+local core = require "gevent._core"
+local conditional = require "gevent.http.conditional"
+local typeof = require "gevent.http.types"
+
+local PIECE = 65536 -- bytes of a file in memory at a time
+
+local file = {}
+
+-- What a client may be told about a path that cannot be had.
+local missing = {ENOENT = true, ENOTDIR = true, EISDIR = true, ENAMETOOLONG = true,
+  EACCES = true, ELOOP = true}
+
+-- Calls `put` with the bytes first .. last of a file, piece by piece.
+local function eachpiece(opened, first, last, put)
+  while first <= last do
+    local piece, message, code = opened:read(first, math.min(last - first + 1, PIECE))
+    if not piece then return nil, message, code end
+    if piece == "" then return nil, "the file has become shorter", "truncated" end
+    first = first + #piece
+    local ok
+    ok, message, code = put(piece, first > last)
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+-- Sends first .. last as the body: at once if it is one piece.
+local function sendrange(res, req, opened, first, last)
+  if first > last then return res:finish() end
+  if req.method == "HEAD" then
+    res.headers["Content-Length"] = last - first + 1
+    return res:finish()
+  end
+  local ok, message, code = eachpiece(opened, first, last, function(piece, islast)
+    if islast then return res:finish(piece) end
+    if not res.started then res.headers["Content-Length"] = last - first + 1 end
+    return res:write(piece)
+  end)
+  if not ok then return nil, message, code end
+  return res
+end
+
+local function contentrange(range, size)
+  return ("bytes %d-%d/%d"):format(range[1], range[2], size)
+end
+
+-- Several ranges: multipart/byteranges.
+local function sendranges(res, opened, ranges, size)
+  local headers, kind = res.headers, res.headers["content-type"]
+  local boundary = ("%016x%016x"):format(math.random(0), math.random(0))
+  local heads, total = {}, 0
+  for i, range in ipairs(ranges) do
+    heads[i] = ("%s--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n"):format(
+      i > 1 and "\r\n" or "", boundary, kind, contentrange(range, size))
+    total = total + #heads[i] + range[2] - range[1] + 1
+  end
+  local tail = ("\r\n--%s--\r\n"):format(boundary)
+  headers["Content-Type"] = "multipart/byteranges; boundary=" .. boundary
+  headers["Content-Length"] = total + #tail
+  local function put(piece) return res:write(piece) end
+  for i, range in ipairs(ranges) do
+    local ok, message, code = put(heads[i])
+    if ok then ok, message, code = eachpiece(opened, range[1], range[2], put) end
+    if not ok then return nil, message, code end
+  end
+  return res:finish(tail)
+end
+
+-- The name of a file for "save as": in ASCII, and as it is.
+local function disposition(name)
+  local plain = name:gsub('[%c"\\\127-\255]', "_")
+  local value = ('attachment; filename="%s"'):format(plain)
+  if plain == name then return value end
+  return value .. "; filename*=UTF-8''" .. name:gsub("[^%w!#$&+%-.^_`|~]", function(c)
+    return ("%%%02X"):format(c:byte())
+  end)
+end
+
+local function describe(res, path, opts, tag, time)
+  local headers = res.headers
+  if not headers["content-type"] then
+    headers["Content-Type"] = opts.type or typeof(path)
+  end
+  if not headers["etag"] then headers["ETag"] = tag end
+  headers["Last-Modified"] = core.http_date(time)
+  headers["Accept-Ranges"] = "bytes"
+  if opts.max_age then headers["Cache-Control"] = ("max-age=%d"):format(opts.max_age) end
+  if opts.filename then headers["Content-Disposition"] = disposition(opts.filename) end
+  return headers["etag"]
+end
+
+-- Answers what asks for no part of the file, or is no plain request for it.
+local function answer(res, req, opened, size, tag, time)
+  local headers = res.headers
+  local status = conditional.status(req, tag, time)
+  if status then
+    headers["Content-Type"], headers["Content-Disposition"] = nil, nil
+    return res:_send(status, nil, status == 412 and "Precondition Failed\n" or nil)
+  end
+  local ranges = conditional.ranges(req, tag, time, size)
+  if ranges == false then
+    headers["Content-Type"], headers["Content-Disposition"] = nil, nil
+    headers["Content-Range"] = ("bytes */%d"):format(size)
+    return res:_send(416, nil, "Range Not Satisfiable\n")
+  elseif ranges then
+    res.status = 206
+    if #ranges > 1 then return sendranges(res, opened, ranges, size) end
+    headers["Content-Range"] = contentrange(ranges[1], size)
+    return sendrange(res, req, opened, ranges[1][1], ranges[1][2])
+  end
+  return sendrange(res, req, opened, 0, size - 1)
+end
+
+--- Answers for a file that could not be opened; nil, message, code.
+function file.missing(res, message, code)
+  local status = missing[code] and 404 or 500
+  res:_send(status, nil, status == 404 and "Not Found\n" or "Internal Server Error\n")
+  return nil, message, code
+end
+
+--- Sends what was opened; see res:sendfile.
+function file.send(res, path, opts, opened, size, time, nanoseconds)
+  local tag = ('"%x-%x"'):format(time * 1000000000 + nanoseconds, size)
+  tag = describe(res, path, opts, tag, time)
+  local req = res:_request()
+  if res.status ~= 200 then return sendrange(res, req, opened, 0, size - 1) end
+  return answer(res, req, opened, size, tag, time)
+end
+
+-- Directories ---------------------------------------------------------------------
+
+-- A directory's name without the slash at its end: relative links would go astray.
+local function redirect(req, res)
+  local path = req.raw_path:gsub("^/+", "/")
+  local query = req.query
+  return res:redirect(path .. "/" .. (query and "?" .. query or ""), 301)
+end
+
+--- Makes a handler that serves the files below a directory, by the path of the
+-- request; see `docs/http.md`.
+-- @tparam string root
+-- @tparam[opt] table opts `index` ("index.html"; false: none), `hidden` (true: names
+-- that begin with a dot, too), `max_age` (seconds)
+-- @treturn function handler
+function file.files(root, opts)
+  if type(root) ~= "string" then
+    error("bad argument #1 to 'files' (string expected, got " .. type(root) .. ")", 2)
+  end
+  opts = opts or {}
+  local index, hidden = opts.index == nil and "index.html" or opts.index, opts.hidden
+  local how = {root = root, max_age = opts.max_age}
+  return function(req, res)
+    local method, path = req.method, req.path
+    if method ~= "GET" and method ~= "HEAD" then
+      return 405, {Allow = "GET, HEAD"}, "Method Not Allowed\n"
+    end
+    if not hidden and path:find("/.", 1, true) then return file.missing(res, "", "ENOENT") end
+    if index and path:sub(-1) == "/" then path = path .. index end
+    local opened <close>, size, time, nanoseconds = core.http_file(path, root)
+    if opened then return file.send(res, path, how, opened, size, time, nanoseconds) end
+    if time == "EISDIR" and index then return redirect(req, res) end
+    return file.missing(res, size, time)
+  end
+end
+
+return file
