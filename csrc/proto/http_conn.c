@@ -88,6 +88,9 @@ static int lib_settings(lua_State *L) {
   set->keepalive_timeout = get_seconds(L, 1, "keepalive_timeout");
   set->write_timeout = get_seconds(L, 1, "write_timeout");
   set->max_requests = get_count(L, 1, "max_requests", UINT64_MAX, UINT64_MAX);
+  set->compress_level = (int)get_count(L, 1, "compress_level", 0, 9);
+  set->compress = set->compress_level > 0;
+  set->compress_min = (int64_t)get_count(L, 1, "compress_min", 0, INT32_MAX);
   lua_getfield(L, 1, "log");
   set->log = lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -177,6 +180,7 @@ static int conn_close(lua_State *L) {
   c->state = GEV_HTTP_OVER;
   c->serial++;
   gev_h1_free(&c->h1);
+  gev_http_encode_end(c);
   free(c->in.data);
   free(c->out.data);
   c->in = c->out = (struct gev_bytes){0};

@@ -5,9 +5,11 @@
  *   http_serve.c    the loop: read a head, call the handler, answer
  *   http_request.c  the request as the handler sees it
  *   http_body.c     its body
+ *   http_result.c   what handlers return
  *   http_compose.c  the head of an answer
  *   http_response.c the answer as the handler writes it
  *   http_headers.c  the fields of either
+ *   http_encode.c   compression of answers
  *   http_file.c     files for answers
  *   http_form.c     forms and dates: parsers for lua/gevent/http
  *
@@ -34,6 +36,9 @@ struct gev_http_settings {
   uint64_t max_requests;
   bool stopping; /* each answer is the last of its connection */
   bool log;      /* conn:serve returns after each answer */
+  bool compress; /* answers that are worth it, at this level, */
+  int compress_level;
+  int64_t compress_min; /* unless they are smaller than this */
   int64_t date_until; /* when the line below is out of date */
   char date[GEV_HTTP_DATE_LINE];
 };
@@ -73,7 +78,9 @@ struct gev_http_conn {
   size_t drained;    /* bytes of the request's body thrown away */
   uint16_t status;   /* of the answer */
   uint16_t fail;     /* the body could not be read: what to answer */
+  struct gev_zstream *z; /* compresses the body; NULL where nothing does */
   uint8_t state, after;
+  uint8_t accepts; /* the coding that the client likes best; 0: none */
   bool idle;      /* waits for the first byte of a request */
   bool late_head; /* waits for the rest of a head */
   bool body_done; /* the request is read to its end */
@@ -147,6 +154,15 @@ void gev_http_tick(struct gev_http_conn *c);
  * "log", req or nil, status, bytes: a request is over; call it again. */
 int gev_http_serve(lua_State *L);
 
+/* --- http_result.c ------------------------------------------------------- */
+
+/* Joins the list of strings at idx in its place. False: it is none; pushes
+ * why. */
+bool gev_http_join(lua_State *L, int idx);
+bool gev_http_is_status(lua_State *L, int idx);
+/* What stands for headers: its index, 0 for nothing, -1 for what cannot. */
+int gev_http_as_headers(lua_State *L, int idx);
+
 /* --- http_request.c ------------------------------------------------------ */
 
 /* Pushes the request whose head is in c->h1; the connection is at index 1,
@@ -177,6 +193,7 @@ struct gev_http_head {
   struct gev_http_conn *c;
   lua_State *L;
   const char *error; /* a string on the stack, or a constant */
+  const char *coding; /* Content-Encoding; a tag becomes a weak one */
   int skip;          /* fields of the headers at this index: leave out */
   bool raw;          /* Connection goes out as it is: 101 */
   bool has_date, has_type, has_length, close;
@@ -191,6 +208,8 @@ struct gev_http_answer {
   int headers; /* table or headers object: what the handler returned */
   int own;     /* headers object of res */
   int64_t length; /* of the body; -1: not known beforehand */
+  const char *coding; /* of the body; NULL for none */
+  bool vary; /* it depends on what the client accepts */
 };
 
 /* Composes the head into `o`, decides on framing and on closing. False, with
@@ -224,6 +243,27 @@ ssize_t gev_http_answer_whole(lua_State *L, struct gev_http_conn *c,
 /* The deadline of a wait for the client to read. */
 int64_t gev_http_write_deadline(const struct gev_http_conn *c);
 
+/* Writes the string at idx as a part of the body; the last one if so. Results
+ * as of gev_http_put. Raises where it is not what was announced. */
+ssize_t gev_http_put_part(lua_State *L, struct gev_http_conn *c,
+                          struct gev_http_head *o, int idx, bool last);
+
+/* --- http_encode.c: for servers with set->compress ----------------------- */
+
+/* Notes what the client of the request in c->h1 accepts. */
+void gev_http_accept(struct gev_http_conn *c);
+/* Decides how a whole answer goes out, whose body is the string at `body` (0:
+ * none), and notes it in *a. Returns where the body to send is; pushes it. */
+int gev_http_encode_whole(lua_State *L, struct gev_http_conn *c,
+                          struct gev_http_answer *a, int body);
+/* The same for one that goes out in parts: where c->z is set then, each part
+ * has to go through gev_http_encode, which pushes what to send. */
+void gev_http_encode_stream(lua_State *L, struct gev_http_conn *c,
+                            struct gev_http_answer *a);
+void gev_http_encode(lua_State *L, struct gev_http_conn *c, int idx,
+                     bool last);
+void gev_http_encode_end(struct gev_http_conn *c);
+
 /* --- http_headers.c ------------------------------------------------------ */
 
 /* Pushes a headers object: a view of the request at `req`, or empty (0). */
@@ -239,6 +279,10 @@ bool gev_http_headers_at(lua_State *L, int idx, lua_Integer i,
 /* Does the headers object or plain table at idx have a field of this name? */
 bool gev_http_headers_has(lua_State *L, int idx, const char *name,
                           size_t len);
+/* The first value of that name, NULL if there is none. It belongs to a string
+ * in there. */
+const char *gev_http_headers_get(lua_State *L, int idx, const char *name,
+                                 size_t len, size_t *value_len);
 /* The same name, whatever the case? */
 bool gev_http_same(const char *a, const char *b, size_t len);
 

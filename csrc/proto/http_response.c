@@ -114,6 +114,7 @@ ssize_t gev_http_answer_whole(lua_State *L, struct gev_http_conn *c,
                               struct gev_http_answer *a, int body) {
   struct gev_http_head o;
   a->length = body ? (int64_t)lua_rawlen(L, body) : 0;
+  if (c->set->compress) body = gev_http_encode_whole(L, c, a, body);
   if (!gev_http_compose(&o, L, c, a)) {
     lua_pushstring(L, o.error);
     return GEV_HTTP_FAILED;
@@ -307,24 +308,26 @@ static void begin_stream(lua_State *L, struct gev_http_res *r,
                          struct gev_http_head *o) {
   struct gev_http_answer a;
   gev_http_describe(L, 1, &a);
+  if (r->c->set->compress) gev_http_encode_stream(L, r->c, &a);
   if (!gev_http_compose(o, L, r->c, &a)) luaL_error(L, "%s", o->error);
 }
 
-/* Writes the string at index 2, as a part of the body; the last one if so. */
-static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
-  struct gev_http_conn *c = r->c;
-  struct gev_http_head o;
+ssize_t gev_http_put_part(lua_State *L, struct gev_http_conn *c,
+                          struct gev_http_head *o, int idx, bool last) {
   char line[GEV_H1_CHUNK_LINE_MAX];
   const char *tail = NULL;
-  size_t len = lua_rawlen(L, 2), tail_len = 0;
-  gev_http_head_init(&o, L, c);
-  if (!c->begun) begin_stream(L, r, &o);
+  size_t len = lua_rawlen(L, idx), tail_len = 0;
   check_count(L, c, len);
   if (last && c->counted && !c->bodyless && c->declared > 0)
     luaL_error(L, "the body is shorter than its Content-Length");
+  if (c->z) {
+    gev_http_encode(L, c, idx, last);
+    idx = lua_gettop(L);
+    len = lua_rawlen(L, idx);
+  }
   if (c->bodyless) len = 0;
   if (c->chunked && len) {
-    gev_http_add(&o, line, gev_h1_chunk_line(line, len));
+    gev_http_add(o, line, gev_h1_chunk_line(line, len));
     tail = last ? "\r\n0\r\n\r\n" : "\r\n";
     tail_len = last ? 7 : 2;
   } else if (c->chunked && last) {
@@ -334,13 +337,21 @@ static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
   c->sent += len;
   c->finished = last;
   c->stale = true;
-  int text = len ? merge(L, &o, 2) : 0;
-  if (!text && tail_len && tail_len <= (size_t)(o.end - o.at)) {
-    gev_http_add(&o, tail, tail_len);
+  int text = len ? merge(L, o, idx) : 0;
+  if (!text && tail_len && tail_len <= (size_t)(o->end - o->at)) {
+    gev_http_add(o, tail, tail_len);
     tail_len = 0;
   }
-  return after_put(L, gev_hub(L), c, gev_http_put(L, &o, text, tail,
-                                                  tail_len));
+  return gev_http_put(L, o, text, tail, tail_len);
+}
+
+/* Writes the string at index 2, as a part of the body; the last one if so. */
+static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
+  struct gev_http_head o;
+  gev_http_head_init(&o, L, r->c);
+  if (!r->c->begun) begin_stream(L, r, &o);
+  return after_put(L, gev_hub(L), r->c,
+                   gev_http_put_part(L, r->c, &o, 2, last));
 }
 
 /* May something be written now? Else pushes why not and returns false. */

@@ -1,6 +1,7 @@
 -- gevent.http.response: methods of responses that need no C (private; `write`
 -- and `finish` are in the core). Adds them to the core's class.
 local core = require "gevent._core"
+local events = require "gevent.http.events"
 local file = require "gevent.http.file"
 
 local SAME_SITE = {strict = "Strict", lax = "Lax", none = "None"}
@@ -84,6 +85,14 @@ function methods:sendfile(path, opts)
   local opened <close>, size, time, nanoseconds = core.http_file(path, opts.root)
   if not opened then return file.missing(self, size, time) end
   return file.send(self, path, opts, opened, size, time, nanoseconds)
+end
+
+--- Begins an answer of server-sent events: `events:send(data [, {event=, id=,
+-- retry=}])`, `events:comment([text])`.
+-- @return the events; or nil, message, code where the client is gone
+function methods:events()
+  if self.started then error("the answer has begun already", 2) end
+  return events(self)
 end
 
 --- Sends the client elsewhere.

@@ -8,6 +8,9 @@ local writeparts = require "gevent.http.response"
 local StreamServer = base.StreamServer
 local STOP_TIMEOUT = 1 -- seconds, as StreamServer's
 
+local COMPRESS_LEVEL = 5 -- of 1 to 9
+local COMPRESS_MIN = 1024 -- bytes: less is not worth it
+
 local DEFAULTS = {
   max_request_line = 4096,       -- bytes: 414
   max_header_bytes = 32768,      -- with the request line, 8190 each: 431
@@ -124,8 +127,22 @@ Server.close = Server.stop
 
 -- Making --------------------------------------------------------------------------------
 
+-- `compress`: true, or a table.
+local function compression(opts, all)
+  local how = opts.compress
+  if not how then return end
+  if how == true then how = {} end
+  if type(how) ~= "table" then
+    error(("bad option 'compress' (table or boolean expected, got %s)"):format(
+      type(how)), 4)
+  end
+  all.compress_level = how.level or COMPRESS_LEVEL
+  all.compress_min = how.min or COMPRESS_MIN
+end
+
 local function settings(opts)
   local all = {max_requests = opts.max_requests, log = opts.log and true}
+  compression(opts, all)
   for name, default in pairs(DEFAULTS) do
     if opts[name] == nil then all[name] = default else all[name] = opts[name] end
   end
@@ -149,7 +166,7 @@ end
 -- @tparam function handle `handle(req, res)`
 -- @tparam[opt] table opts StreamServer's, and max_request_line,
 -- max_header_bytes, max_headers, max_body_bytes, header_timeout, body_timeout,
--- keepalive_timeout, write_timeout, max_requests, log, error_log
+-- keepalive_timeout, write_timeout, max_requests, compress, log, error_log
 function Server.new(class, listener, handle, opts)
   opts = opts or {}
   local log, error_log = checklog(opts, "log"), checklog(opts, "error_log")
