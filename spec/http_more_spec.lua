@@ -95,6 +95,67 @@ describe("trailers", function()
   end)
 end)
 
+describe("trailers of an answer", function()
+  --- All that comes for a handler, after the head.
+  local function tail(handler, version)
+    local server <close> = web.serve(handler, {error_log = function() end})
+    return web.raw(server, ("GET / HTTP/%s\r\nHost: x\r\nConnection: close\r\n\r\n"):format(
+      version or "1.1")):match("\r\n\r\n(.*)$")
+  end
+
+  it("follow a body in chunks", function()
+    assert.equal("3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n", tail(function(_, res)
+      return res:finish("abc", {["X-Sum"] = 7})
+    end))
+    assert.equal("1\r\na\r\n0\r\nX-A: 1\r\nX-A: 2\r\n\r\n", tail(function(_, res)
+      res:write("a")
+      return res:finish(nil, {["X-A"] = {1, 2}})
+    end))
+  end)
+
+  it("are left out where there are no chunks", function()
+    assert.equal("abc", tail(function(_, res) return res:finish("abc", {A = "b"}) end, "1.0"))
+    assert.equal("abc", tail(function(_, res)
+      res.headers["Content-Length"] = 3
+      return res:finish("abc", {A = "b"})
+    end))
+  end)
+
+  it("are checked", function()
+    for _, bad in ipairs {{["A\r\nB"] = "x"}, {A = "x\r\nB: y"}, {["Content-Length"] = 1},
+      {["set-cookie"] = "a=b"}, 1} do
+      assert.equal("Internal Server Error\n", tail(function(_, res)
+        return res:finish("abc", bad)
+      end))
+    end
+  end)
+end)
+
+describe("cookies", function()
+  it("that are none are left out", function()
+    local got
+    local server <close> = web.serve(function(req) got = req:cookies() end)
+    web.ask(server, "GET", "/", "Cookie: a=1; b c=2; =3; d; e=; a=4; f=\"q\"\r\n")
+    assert.same({a = "1", e = "", f = "q"}, got)
+  end)
+
+  it("with a prefix need its attributes", function()
+    local errors = 0
+    local server <close> = web.serve(function(_, res)
+      for _, case in ipairs {{"__Host-a"}, {"__Host-a", {secure = true}}, {"__secure-a", {}},
+        {"__Host-a", {secure = true, path = "/", domain = "x.org"}}} do
+        if not pcall(res.set_cookie, res, case[1], "1", case[2]) then errors = errors + 1 end
+      end
+      res:set_cookie("__Host-a", "1", {secure = true, path = "/"})
+      res:write("x")
+      if not pcall(res.set_cookie, res, "b", "1") then errors = errors + 1 end
+    end)
+    assert.equal("__Host-a=1; Path=/; Secure",
+      web.ask(server, "GET", "/").headers["set-cookie"])
+    assert.equal(5, errors)
+  end)
+end)
+
 describe("a path", function()
   local function seen(target)
     local got

@@ -36,6 +36,7 @@ void gev_http_head_init(struct gev_http_head *o, lua_State *L,
   o->c = c;
   o->L = L;
   o->error = NULL;
+  o->trailers = 0;
 }
 
 void gev_http_add(struct gev_http_head *o, const char *s, size_t n) {
@@ -319,4 +320,42 @@ bool gev_http_compose(struct gev_http_head *o, lua_State *L,
   c->begun = true;
   c->sent = 0;
   return true;
+}
+
+/* --- trailers ------------------------------------------------------------ */
+
+/* What has to be known before the body, or is for the server to say. */
+static bool may_trail(const char *name, size_t len) {
+  static const char *const never[] = {
+      "content-length", "transfer-encoding", "connection", "content-type",
+      "content-encoding", "content-range", "host", "trailer", "te", "upgrade",
+      "set-cookie", "date", "location", "vary", "cache-control",
+      "www-authenticate", "authorization", "expires", "age", "keep-alive"};
+  for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+    if (len == strlen(never[i]) && is_word(name, never[i], len)) return false;
+  return true;
+}
+
+void gev_http_trailers(lua_State *L, int idx) {
+  luaL_Buffer b;
+  const char *name, *value;
+  size_t n, len;
+  if (lua_istable(L, idx)) {
+    gev_http_headers_from(L, idx);
+    lua_replace(L, idx);
+  }
+  luaL_argexpected(L, gev_test(L, idx, &gev_http_headers_class), idx - 1,
+                   "table");
+  luaL_buffinit(L, &b);
+  for (lua_Integer i = 1;
+       gev_http_headers_at(L, idx, i, &name, &n, &value, &len); i++) {
+    if (!may_trail(name, n))
+      luaL_error(L, "'%s' cannot be a trailer", name);
+    luaL_addlstring(&b, name, n);
+    luaL_addlstring(&b, ": ", 2);
+    luaL_addlstring(&b, value, len);
+    luaL_addlstring(&b, "\r\n", 2);
+  }
+  luaL_pushresult(&b);
+  lua_replace(L, idx);
 }

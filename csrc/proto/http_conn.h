@@ -195,6 +195,7 @@ struct gev_http_head {
   const char *error; /* a string on the stack, or a constant */
   const char *coding; /* Content-Encoding; a tag becomes a weak one */
   int skip;          /* fields of the headers at this index: leave out */
+  int trailers;      /* index of their lines as a string; 0: none */
   bool raw;          /* Connection goes out as it is: 101 */
   bool has_date, has_type, has_length, close;
   uint64_t length;   /* told by the handler */
@@ -220,6 +221,9 @@ bool gev_http_compose(struct gev_http_head *o, lua_State *L,
 void gev_http_head_init(struct gev_http_head *o, lua_State *L,
                         struct gev_http_conn *c);
 void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
+/* Replaces the table or headers object at idx by its lines. Raises on what may
+ * not be a trailer. */
+void gev_http_trailers(lua_State *L, int idx);
 
 /* --- http_response.c ----------------------------------------------------- */
 

@@ -334,6 +334,11 @@ ssize_t gev_http_put_part(lua_State *L, struct gev_http_conn *c,
     tail = "0\r\n\r\n";
     tail_len = 5;
   }
+  if (c->chunked && last && o->trailers) {
+    lua_pushfstring(L, "%s0\r\n%s\r\n", len ? "\r\n" : "",
+                    lua_tostring(L, o->trailers));
+    tail = lua_tolstring(L, -1, &tail_len);
+  }
   c->sent += len;
   c->finished = last;
   c->stale = true;
@@ -350,6 +355,7 @@ static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
   struct gev_http_head o;
   gev_http_head_init(&o, L, r->c);
   if (!r->c->begun) begin_stream(L, r, &o);
+  if (last && !lua_isnil(L, 3)) o.trailers = 3;
   return after_put(L, gev_hub(L), r->c,
                    gev_http_put_part(L, r->c, &o, 2, last));
 }
@@ -385,10 +391,12 @@ static int send_whole(lua_State *L, struct gev_http_res *r,
   return after_put(L, gev_hub(L), c, put);
 }
 
-/* res:finish([chunk]) -> res | nil, message, code. Again: does nothing. */
+/* res:finish([chunk [, trailers]]) -> res | nil, message, code. Again: does
+ * nothing. */
 static int m_finish(lua_State *L) {
   struct gev_http_res *r = check(L);
-  lua_settop(L, 2);
+  lua_settop(L, 3);
+  if (!lua_isnil(L, 3)) gev_http_trailers(L, 3);
   if (lua_isnil(L, 2)) {
     lua_pushliteral(L, "");
     lua_replace(L, 2);
@@ -400,7 +408,7 @@ static int m_finish(lua_State *L) {
     return 1;
   }
   if (!may_write(L, r)) return 3;
-  if (r->c->begun) return write_part(L, r, true);
+  if (r->c->begun || !lua_isnil(L, 3)) return write_part(L, r, true);
   struct gev_http_answer a;
   gev_http_describe(L, 1, &a);
   return send_whole(L, r, &a, lua_rawlen(L, 2) ? 2 : 0);

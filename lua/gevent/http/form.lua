@@ -49,13 +49,14 @@ function form.parse(text, all, max)
 end
 
 --- Parses the values of Cookie fields; of several with one name the first
--- counts, which is the one with the most specific path.
+-- counts, which is the one with the most specific path. A name that is no token
+-- is none.
 function form.cookies(values)
   local cookies = {}
   for _, line in ipairs(values) do
     for pair in line:gmatch("[^;]+") do
       local name, value = pair:match("^%s*([^=]-)%s*=%s*(.-)%s*$")
-      if name and name ~= "" and cookies[name] == nil then
+      if name and cookies[name] == nil and name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
         cookies[name] = value:match('^"(.*)"$') or value
       end
     end

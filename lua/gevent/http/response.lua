@@ -115,6 +115,15 @@ local function checkpart(what, text, pattern)
   return text
 end
 
+-- Names by which browsers know how a cookie was set; they drop it otherwise.
+local function checkprefix(name, opts)
+  local prefix = name:lower():match("^__%a+%-")
+  if prefix == "__secure-" and not opts.secure
+    or prefix == "__host-" and not (opts.secure and opts.path == "/" and not opts.domain) then
+    error(("bad name of a cookie: '%s' needs other attributes"):format(name), 3)
+  end
+end
+
 --- Adds a Set-Cookie field.
 -- @tparam string name
 -- @tparam string value without spaces, quotes, commas, semicolons, backslashes
@@ -122,10 +131,12 @@ end
 -- as of `os.time`), `secure`, `http_only`, `same_site` ("strict", "lax", "none"),
 -- `partitioned`
 function methods:set_cookie(name, value, opts)
+  if self.started then error("the answer has begun already", 2) end
   opts = opts or {}
   checkpart("name", name, "[^%w!#$%%&'*+%-.^_`|~]")
   if name == "" then error("bad name of a cookie: it is empty", 2) end
   checkpart("value", value, '[%c%s",;\\\127-\255]')
+  checkprefix(name, opts)
   local parts = {name .. "=" .. value}
   local function add(attribute, text)
     parts[#parts + 1] = text and attribute .. "=" .. text or attribute

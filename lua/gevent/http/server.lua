@@ -173,7 +173,7 @@ function Server.new(class, listener, handle, opts)
   local self = StreamServer.new(class, listener, handle, opts)
   self._settings = settings(opts)
   self._connections = setmetatable({}, {__mode = "k"})
-  self.scheme = "http"
+  self.scheme = opts.ssl_context and "https" or "http"
   self.log, self.error_log = log or nil, error_log
   self.stopping = false
   return self
