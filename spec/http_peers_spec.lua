@@ -189,8 +189,8 @@ http {
   local function proxy(server, dir)
     local port = free_port()
     put(dir .. "/conf", CONF:format(dir, dir, dir, dir, dir, dir, server.port, port))
-    os.execute(("nginx -p %s -e stderr -c %s/conf >%s/log 2>&1 </dev/null & echo $! >%s/own"):format(
-      dir, dir, dir, dir))
+    os.execute(("nginx -p %s -e stderr -c %s/conf >%s/log 2>&1 </dev/null & "
+      .. "echo $! >%s/own"):format(dir, dir, dir, dir))
     local pid = assert(tonumber((helper.slurp(dir .. "/own"))))
     local self = setmetatable({port = port}, {__close = function()
       os.execute(("kill %d 2>/dev/null"):format(pid))

@@ -105,10 +105,12 @@ static const struct {
    "part <a><nil><nil> [1] done"},
   {"no part", "b", "--b--\r\n", "done"},
   {"escapes", "b",
-   "--b\r\n" FIELD "\"a\\\"b\\\\c\\d\"; filename=\"C:\\x\\y.txt\"\r\n\r\n\r\n--b--",
+   "--b\r\n" FIELD "\"a\\\"b\\\\c\\d\"; filename=\"C:\\x\\y.txt\"\r\n"
+   "\r\n\r\n--b--",
    "part <a\"b\\c\\d><C:\\x\\y.txt><nil> [] done"},
   {"names in any case, other fields", "b",
-   "--b\r\nX-Y: z\r\ncontent-DISPOSITION:Form-Data;NAME=a ; x=y\r\n\r\n\r\n--b--",
+   "--b\r\nX-Y: z\r\ncontent-DISPOSITION:Form-Data;NAME=a ; x=y\r\n"
+   "\r\n\r\n--b--",
    "part <a><nil><nil> [] done"},
   {"semicolons in quotes", "b",
    "--b\r\n" FIELD "\"a; filename=no\"\r\n\r\n\r\n--b--",

@@ -73,8 +73,9 @@ end
 -- those of `body`
 function methods:form(opts)
   if type(opts) ~= "table" then opts = {all = opts} end
-  local fields, message, code = self._form, nil, nil
+  local fields = self._form
   if not fields then
+    local message, code
     fields, message, code = readform(self, opts)
     if not fields then return nil, message, code end
     self._form = fields
