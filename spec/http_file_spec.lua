@@ -73,6 +73,27 @@ describe("res:sendfile", function()
     assert.equal("0", res.headers["content-length"])
   end)
 
+  it("tells a failure from an empty file", function()
+    local file = require "gevent.http.file"
+    local code
+    local function send(reads)
+      local opened = {read = function() return table.unpack(table.remove(reads, 1)) end}
+      local server <close> = web.serve(function(_, res)
+        code = select(3, file.send(res, "x.txt", {}, opened, 10, 0, 0))
+      end)
+      return web.raw(server, web.request("GET", "/", "Connection: close\r\n"))
+    end
+    local text = send {{""}}
+    assert.matches("^HTTP/1.1 500 ", text)
+    assert.not_matches("ETag", text)
+    assert.equal("truncated", code)
+    assert.matches("^HTTP/1.1 500 ", send {{nil, "input/output error", "EIO"}})
+    assert.equal("EIO", code)
+    text = send {{"01234"}, {""}}
+    assert.matches("^HTTP/1.1 200 .*Content%-Length: 10\r\n.*\r\n\r\n01234$", text)
+    assert.equal("truncated", code)
+  end)
+
   it("takes options", function()
     local res = get("text.txt", nil, nil, {type = "x/y", max_age = 60, filename = 'a"é.txt'})
     assert.equal("x/y", res.headers["content-type"])

@@ -26,6 +26,15 @@ local function eachpiece(opened, first, last, put)
   return true
 end
 
+-- Reading failed, or the client is gone. What was begun is cut by the server.
+local function fail(res, message, code)
+  if not res.started then
+    res.headers = {}
+    res:_send(500, nil, "Internal Server Error\n")
+  end
+  return nil, message, code
+end
+
 -- Sends first .. last as the body: at once if it is one piece.
 local function sendrange(res, req, opened, first, last)
   if first > last then return res:finish() end
@@ -38,7 +47,7 @@ local function sendrange(res, req, opened, first, last)
     if not res.started then res.headers["Content-Length"] = last - first + 1 end
     return res:write(piece)
   end)
-  if not ok then return nil, message, code end
+  if not ok then return fail(res, message, code) end
   return res
 end
 
@@ -63,7 +72,7 @@ local function sendranges(res, opened, ranges, size)
   for i, range in ipairs(ranges) do
     local ok, message, code = put(heads[i])
     if ok then ok, message, code = eachpiece(opened, range[1], range[2], put) end
-    if not ok then return nil, message, code end
+    if not ok then return fail(res, message, code) end
   end
   return res:finish(tail)
 end
