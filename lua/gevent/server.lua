@@ -175,11 +175,16 @@ local function waitforroom(self)
   if self.pool then self.pool:wait_available() end
 end
 
+local function writeto(log, text)
+  if type(log) == "function" then return log(text) end
+  log:write(text, "\n")
+end
+
+-- A log that fails must not end the server.
 local function complain(self, message)
   local log = self.error_log
   if log == false then return end
-  log = log or io.stderr
-  log:write(("%s: accept: %s\n"):format(self, message))
+  core.pcall(writeto, log or io.stderr, ("%s: accept: %s"):format(self, message))
 end
 
 -- The system has no room: again after a while, longer each time.

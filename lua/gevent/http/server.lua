@@ -151,13 +151,11 @@ end
 
 local function checklog(opts, name)
   local log = opts[name]
-  if log == true then return io.stderr end
-  if log and type(log) ~= "function" and type(log) ~= "table"
+  if log and log ~= true and type(log) ~= "function" and type(log) ~= "table"
     and type(log) ~= "userdata" then
     error(("bad option '%s' (function, stream or boolean expected, got %s)"):format(
       name, type(log)), 4)
   end
-  return log
 end
 
 --- Makes a server.
@@ -169,13 +167,16 @@ end
 -- keepalive_timeout, write_timeout, max_requests, compress, log, error_log
 function Server.new(class, listener, handle, opts)
   opts = opts or {}
-  local log, error_log = checklog(opts, "log"), checklog(opts, "error_log")
+  checklog(opts, "log")
+  checklog(opts, "error_log")
   local self = StreamServer.new(class, listener, handle, opts)
   self._settings = settings(opts)
   self._connections = setmetatable({}, {__mode = "k"})
-  self.scheme = opts.ssl_context and "https" or "http"
-  self.log, self.error_log = log or nil, error_log
+  self.scheme = "http"
+  self.log = opts.log or nil
   self.stopping = false
+  if self.log == true then self.log = io.stderr end
+  if self.error_log == true then self.error_log = io.stderr end
   return self
 end
 
