@@ -87,12 +87,14 @@ static void choose(lua_State *L, struct gev_http_conn *c,
   const char *type = get(L, a, "content-type", &len);
   if (type && !is_compressible(type, len)) return;
   const char *control = get(L, a, "cache-control", &len);
-  if (a->status < 200 || a->status == 204 || a->status == 206 ||
-      has(L, a, "content-encoding") || has(L, a, "content-range") ||
+  if (a->status < 200 || a->status == 204 ||
+      has(L, a, "content-encoding") ||
       (control && contains(control, len, "no-transform")))
     return;
   a->vary = true;
-  if (a->status == 304 || (size >= 0 && size < c->set->compress_min)) return;
+  if (a->status == 304 || a->status == 206 || has(L, a, "content-range") ||
+      (size >= 0 && size < c->set->compress_min))
+    return;
   if (c->accepts) a->coding = c->accepts == CODING_GZIP ? "gzip" : "deflate";
 }
 

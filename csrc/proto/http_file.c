@@ -3,10 +3,12 @@
  * Opening never waits, whatever the path names.
  *
  * With a root, nothing outside of it is opened, whatever links and ".." say:
- * the kernel sees to that (openat2), and where it cannot, the path is walked
- * one name at a time and no symbolic link is followed. */
+ * the kernel sees to that (openat2), and where it cannot, the path is resolved,
+ * then walked one name at a time. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -59,14 +61,35 @@ static int walk(int root, const char *path) {
   return fd;
 }
 
-static int open_below(int root, const char *path) {
+/* Without the kernel's help: where does the path lead, and is that below the
+ * root? Then it is walked, so that no link put there meanwhile is followed. */
+static int open_resolved(int root, const char *base, const char *path) {
+  size_t len = strlen(base);
+  char full[PATH_MAX], real[PATH_MAX], top[PATH_MAX];
+  if (len + strlen(path) + 2 > sizeof full) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memcpy(full, base, len);
+  full[len] = '/';
+  memcpy(full + len + 1, path, strlen(path) + 1);
+  if (!realpath(base, top) || !realpath(full, real)) return -1;
+  len = strlen(top);
+  if (top[len - 1] == '/') len--;
+  if (strncmp(real, top, len) == 0 && (real[len] == '/' || !real[len]))
+    return walk(root, real + len + strspn(real + len, "/"));
+  errno = EACCES;
+  return -1;
+}
+
+static int open_below(int root, const char *base, const char *path) {
 #ifdef SYS_openat2
   struct open_how how = {.flags = FLAGS, .resolve = RESOLVE_BENEATH |
                                                     RESOLVE_NO_MAGICLINKS};
   int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
   if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return fd;
 #endif
-  return walk(root, path);
+  return open_resolved(root, base, path);
 }
 
 /* Is there a ".." among the names? */
@@ -88,7 +111,7 @@ static int open_in(const char *root, const char *path) {
   }
   int dir = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return -1;
-  int fd = open_below(dir, *path ? path : "."), err = errno;
+  int fd = open_below(dir, root, *path ? path : "."), err = errno;
   close(dir);
   errno = err == EXDEV ? EACCES : err;
   return fd;

@@ -12,6 +12,8 @@
 -- @module gevent.http.router
 local form = require "gevent.http.form"
 
+local find, sub = string.find, string.sub
+
 local METHODS = {"get", "head", "post", "put", "patch", "delete", "options", "any"}
 local ANY = "ANY"
 
@@ -67,12 +69,19 @@ local function leafof(root, pattern)
   return child(node, "leaf", {}), names
 end
 
+-- The text as a name: `unescape` is false where the path has no escapes.
+local function named(text, unescape)
+  return unescape and unescape(text) or text
+end
+
 -- The first thing that pick(leaf, what) finds in the leaves that fit the path from
--- `at` on, the most special first. Values of parameters are in `values`.
+-- `at` on, the most special first. `values` gets the values of parameters, and has
+-- the function that undoes escapes, or false.
 local function search(node, path, at, values, count, pick, what)
-  local slash = path:find("/", at, true)
-  local segment = form.unescape(path:sub(at, (slash or 0) - 1))
-  local plain, param, found = node.plain and node.plain[segment], node.param, nil
+  local slash, unescape = find(path, "/", at, true), values.unescape
+  local segment = named(sub(path, at, (slash or 0) - 1), unescape)
+  local plain, param, found = node.plain, node.param, nil
+  plain = plain and plain[segment]
   if plain then
     if slash then
       found = search(plain, path, slash + 1, values, count, pick, what)
@@ -89,7 +98,7 @@ local function search(node, path, at, values, count, pick, what)
     end
   end
   if not found and node.tail then
-    values[count + 1] = form.unescape(path:sub(at))
+    values[count + 1] = named(sub(path, at), unescape)
     found = pick(node.tail, what)
   end
   return found
@@ -157,7 +166,7 @@ end
 -- No route has this method: 404, or 405 with those there are, or OPTIONS.
 local function unrouted(self, req, res, root, path)
   local methods = {}
-  search(root, path, 2, {}, 0, collect, methods)
+  search(root, path, 2, {unescape = form.unescape}, 0, collect, methods)
   if next(methods) == nil then
     if self._not_found then return self._not_found(req, res) end
     return 404, nil, "Not Found\n"
@@ -169,9 +178,8 @@ end
 -- "." and ".." are for the client to resolve. A route that took them for names
 -- might do more harm than refusing them does.
 local function hasdots(path)
-  path = path:find("%", 1, true) and form.unescape(path) or path
-  return path:find("/.", 1, true)
-    and (path .. "/"):find("/%.%.?/") ~= nil
+  if find(path, "%", 1, true) then path = form.unescape(path) end
+  return find(path, "/.", 1, true) and find(path .. "/", "/%.%.?/") ~= nil
 end
 
 local function dispatcher(self, tree)
@@ -183,7 +191,7 @@ local function dispatcher(self, tree)
     if route then return route.handler(req, res) end
     if hasdots(path) then return 400, nil, "Bad Request\n" end
     if path:byte() ~= 47 then path = "/" .. path end -- "*"
-    local values = {}
+    local values = {unescape = find(path, "%", 1, true) and form.unescape}
     route = search(root, path, 2, values, 0, routeof, method)
     if not route then return unrouted(self, req, res, root, path) end
     local params, names = {}, route.names
