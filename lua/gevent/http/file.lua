@@ -93,7 +93,7 @@ local function describe(res, path, opts, tag, time)
     headers["Content-Type"] = opts.type or typeof(path)
   end
   if not headers["etag"] then headers["ETag"] = tag end
-  headers["Last-Modified"] = core.http_date(time)
+  headers["Last-Modified"] = core.http_date(math.min(time, os.time()))
   headers["Accept-Ranges"] = "bytes"
   if opts.max_age then headers["Cache-Control"] = ("max-age=%d"):format(opts.max_age) end
   if opts.filename then headers["Content-Disposition"] = disposition(opts.filename) end
