@@ -1,5 +1,6 @@
--- gevent.http.events: server-sent events (private; see res:events). An object
--- holds the response and nothing else.
+--- Server-sent events: what `res:events` gives. An object holds the response
+-- and nothing else.
+-- @module gevent.http.events
 local Events = {__name = "http.Events"}
 Events.__index = Events
 
@@ -18,6 +19,8 @@ local function oneline(name, value)
   end
   return value
 end
+
+--- @type Events
 
 --- Sends an event.
 -- @tparam string data any number of lines

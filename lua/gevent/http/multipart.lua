@@ -1,7 +1,8 @@
--- gevent.http.multipart: forms with files (private; see gevent.http.request).
+--- Forms with files: what `req:form` gives for each of them.
 -- The parser is the core's; here is where the content goes: values to strings,
 -- files to strings as long as they are small, else to temporary files, which
 -- have no name and are gone when they are closed or collected.
+-- @module gevent.http.multipart
 local core = require "gevent._core"
 local form = require "gevent.http.form"
 

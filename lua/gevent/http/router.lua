@@ -226,6 +226,8 @@ end
 -- The class --------------------------------------------------------------------------
 
 --- Adds a route. The first of several with the same method and pattern counts.
+-- `get`, `head`, `post`, `put`, `patch`, `delete`, `options` and `any` are the same for
+-- one method: `router:get(pattern, handler)`.
 -- @tparam string method in any case; "ANY": all that have no route of their own
 -- @tparam string pattern
 -- @tparam function handler as a server's
@@ -241,7 +243,7 @@ function Router:route(method, pattern, handler)
 end
 
 for _, method in ipairs(METHODS) do
-  --- The same for one method: get, head, post, put, patch, delete, options, any.
+  -- The same for one method.
   Router[method] = function(self, pattern, handler)
     checkpattern(method, pattern)
     check(2, method, "function", iscallable(handler), handler)
