@@ -159,6 +159,23 @@ describe("a multipart form", function()
     assert.equal(200, web.response(sock).status)
   end)
 
+  it("closes its files if the reading is interrupted", function()
+    local files, fired
+    local server <close> = web.serve(function(req)
+      local timeout <close> = gevent.Timeout.start_new(0.02)
+      local ok, err = pcall(req.form, req, {max_file_memory = 1})
+      fired = not ok and rawequal(err, timeout)
+      files = req._files
+    end)
+    local sock <close> = web.connect(server)
+    assert(sock:sendall(web.request("POST", "/", MULTI .. "Content-Length: 100000\r\n")
+      .. part("name=f; filename=f", ("x"):rep(20000))))
+    assert.equal(200, web.response(sock).status)
+    assert.is_true(fired)
+    assert.equal(1, #files)
+    assert.same({nil, "closed", "closed"}, {files[1]:read("a")})
+  end)
+
   for name, body in pairs {
     ["has no end"] = part("name=a", "1"),
     ["has no boundary"] = "hello",

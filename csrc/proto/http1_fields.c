@@ -53,7 +53,8 @@ static bool take_fixdate(const char *s, size_t len, struct date *d)
 static bool take_rfc850(const char *s, size_t len, struct date *d)
 {
   const char *comma = memchr(s, ',', len);
-  if (!comma || s + len - comma != 24 || comma[1] != ' ') return false;
+  if (!comma || comma - s < 6 || comma - s > 9) return false; /* a day */
+  if (s + len - comma != 24 || comma[1] != ' ') return false;
   s = comma + 2;
   if (!take_digits(s, 2, &d->day) || s[2] != '-' ||
       !take_month(s + 3, &d->month) || s[6] != '-' ||

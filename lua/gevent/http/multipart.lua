@@ -198,21 +198,20 @@ end
 -- @param req
 -- @tparam string kind the value of Content-Type
 -- @tparam table opts
--- @return name -> list of values, or nil; message; code; and the list of all files, which
--- the caller has to close
-local function read(req, kind, opts)
+-- @tparam table files gets each file at once: the caller has to close them
+-- @return name -> list of values; or nil, message, code
+local function read(req, kind, opts, files)
   local boundary = core.http_param(kind, "boundary")
   local parser = boundary and core.http_form(boundary)
-  if not parser then return nil, "a form without a boundary", "malformed", {} end
-  local self = setmetatable({parser = parser, fields = {}, files = {},
+  if not parser then return nil, "a form without a boundary", "malformed" end
+  local self = setmetatable({parser = parser, fields = {}, files = files,
     count = 0, memory = 0, limits = {
       max_fields = opts.max_fields or MAX_FIELDS,
       max_memory = opts.max_memory or MAX_MEMORY,
       max_file_memory = opts.max_file_memory or MAX_FILE_MEMORY,
       max_file_bytes = opts.max_file_bytes or math.huge,
     }}, sink)
-  local fields, message, code = readall(self, req)
-  return fields, message, code, self.files
+  return readall(self, req)
 end
 
 return {read = read, Upload = Upload, MAX_FIELDS = MAX_FIELDS}

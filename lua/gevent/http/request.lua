@@ -45,11 +45,10 @@ local function urlencoded(req, opts)
 end
 
 local function multiple(req, kind, opts)
-  local fields, message, code, files = multipart.read(req, kind, opts)
-  if files[1] then
-    req._files = files
-    req:_note()
-  end
+  local files = {}
+  req._files = files
+  req:_note() -- now: the reading may be interrupted
+  local fields, message, code = multipart.read(req, kind, opts, files)
   if fields then return fields end
   if code == "malformed" or code == "toolarge" then return refuse(req, message, code) end
   return nil, message, code
