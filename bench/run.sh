@@ -62,7 +62,7 @@ options() {
     http_close) echo -H / -1 ;;
     http_json) echo -H /users/42 ;;
     http_static) echo -H /file.txt ;;
-    http_*) echo -H / ;;
+    *) echo -H / ;;
   esac
 }
 
@@ -102,7 +102,7 @@ count() {
     http_pipelined-*) echo 200000 ;;
     http_close-*) echo 20000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
-    http_*) echo 50000 ;;
+    http_hello* | http_json* | http_static*) echo 50000 ;;
   esac
 }
 
@@ -115,7 +115,8 @@ run_one() {
     echo-*) start "$1" "$2" taskset -c "$cpu"
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" "$port"
       return ;;
-    http_*) start "$(server_of "$1")" "$2" taskset -c "$cpu"
+    http_hello-* | http_pipelined-* | http_close-* | http_json-* | http_static-*)
+      start "$(server_of "$1")" "$2" taskset -c "$cpu"
       # shellcheck disable=SC2046
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" \
         $(options "$1") "$port"
