@@ -115,7 +115,8 @@ run_one() {
     echo-*) start "$1" "$2" taskset -c "$cpu"
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" "$port"
       return ;;
-    http_hello-* | http_pipelined-* | http_close-* | http_json-* | http_static-*)
+    http_hello-* | http_pipelined-* | http_close-* | http_json-* | \
+      http_static-*)
       start "$(server_of "$1")" "$2" taskset -c "$cpu"
       # shellcheck disable=SC2046
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" \
