@@ -35,16 +35,24 @@ local function fail(res, message, code)
   return nil, message, code
 end
 
+-- For an answer that goes out in parts.
+local function sethead(res, fields, length)
+  local headers = res.headers
+  for name, value in pairs(fields) do headers[name] = value end
+  headers["Content-Length"] = length
+end
+
 -- Sends first .. last as the body: at once if it is one piece.
-local function sendrange(res, req, opened, first, last)
-  if first > last then return res:finish() end
-  if req.method == "HEAD" then
-    res.headers["Content-Length"] = last - first + 1
-    return res:finish()
+local function sendrange(res, fields, opened, first, last)
+  local length = last - first + 1
+  if length == 0 or res:_request().method == "HEAD" then
+    fields["Content-Length"] = length
+    return res:_send(nil, fields)
   end
   local ok, message, code = eachpiece(opened, first, last, function(piece, islast)
+    if #piece == length then return res:_send(nil, fields, piece) end
+    if not res.started then sethead(res, fields, length) end
     if islast then return res:finish(piece) end
-    if not res.started then res.headers["Content-Length"] = last - first + 1 end
     return res:write(piece)
   end)
   if not ok then return fail(res, message, code) end
@@ -56,8 +64,8 @@ local function contentrange(range, size)
 end
 
 -- Several ranges: multipart/byteranges.
-local function sendranges(res, opened, ranges, size)
-  local headers, kind = res.headers, res.headers["content-type"]
+local function sendranges(res, fields, opened, ranges, size)
+  local kind = fields["Content-Type"] or res.headers["content-type"]
   local boundary = ("%016x%016x"):format(math.random(0), math.random(0))
   local heads, total = {}, 0
   for i, range in ipairs(ranges) do
@@ -66,8 +74,8 @@ local function sendranges(res, opened, ranges, size)
     total = total + #heads[i] + range[2] - range[1] + 1
   end
   local tail = ("\r\n--%s--\r\n"):format(boundary)
-  headers["Content-Type"] = "multipart/byteranges; boundary=" .. boundary
-  headers["Content-Length"] = total + #tail
+  fields["Content-Type"] = "multipart/byteranges; boundary=" .. boundary
+  sethead(res, fields, total + #tail)
   local function put(piece) return res:write(piece) end
   for i, range in ipairs(ranges) do
     local ok, message, code = put(heads[i])
@@ -87,39 +95,45 @@ local function disposition(name)
   end)
 end
 
+-- The fields that go with a file, without those that the handler has set, and its
+-- tag.
 local function describe(res, path, opts, tag, time)
-  local headers = res.headers
-  if not headers["content-type"] then
-    headers["Content-Type"] = opts.type or typeof(path)
-  end
-  if not headers["etag"] then headers["ETag"] = tag end
-  headers["Last-Modified"] = core.http_date(math.min(time, os.time()))
-  headers["Accept-Ranges"] = "bytes"
-  if opts.max_age then headers["Cache-Control"] = ("max-age=%d"):format(opts.max_age) end
-  if opts.filename then headers["Content-Disposition"] = disposition(opts.filename) end
-  return headers["etag"]
+  local own = res.headers
+  local kind, owntag
+  if #own > 0 then kind, owntag = own["content-type"], own["etag"] end
+  local fields = {
+    ["Content-Type"] = not kind and (opts.type or typeof(path)) or nil,
+    ["ETag"] = not owntag and tag or nil,
+    ["Last-Modified"] = core.http_date(math.min(time, os.time())),
+    ["Accept-Ranges"] = "bytes",
+  }
+  if opts.max_age then fields["Cache-Control"] = ("max-age=%d"):format(opts.max_age) end
+  if opts.filename then fields["Content-Disposition"] = disposition(opts.filename) end
+  return fields, owntag or tag
 end
 
--- Answers what asks for no part of the file, or is no plain request for it.
-local function answer(res, req, opened, size, tag, time)
-  local headers = res.headers
+-- An answer that has the file's fields but is none of it.
+local function refuse(res, fields, status, text)
+  fields["Content-Type"], fields["Content-Disposition"] = nil, nil
+  return res:_send(status, fields, text)
+end
+
+-- Sends what the request asks for.
+local function answer(res, fields, opened, size, tag, time)
+  local req = res:_request()
   local status = conditional.status(req, tag, time)
-  if status then
-    headers["Content-Type"], headers["Content-Disposition"] = nil, nil
-    return res:_send(status, nil, status == 412 and "Precondition Failed\n" or nil)
-  end
+  if status == 304 then return refuse(res, fields, 304) end
+  if status then return refuse(res, fields, status, "Precondition Failed\n") end
   local ranges = conditional.ranges(req, tag, time, size)
-  if ranges == false then
-    headers["Content-Type"], headers["Content-Disposition"] = nil, nil
-    headers["Content-Range"] = ("bytes */%d"):format(size)
-    return res:_send(416, nil, "Range Not Satisfiable\n")
-  elseif ranges then
-    res.status = 206
-    if #ranges > 1 then return sendranges(res, opened, ranges, size) end
-    headers["Content-Range"] = contentrange(ranges[1], size)
-    return sendrange(res, req, opened, ranges[1][1], ranges[1][2])
+  if ranges == nil then return sendrange(res, fields, opened, 0, size - 1) end
+  if not ranges then
+    fields["Content-Range"] = ("bytes */%d"):format(size)
+    return refuse(res, fields, 416, "Range Not Satisfiable\n")
   end
-  return sendrange(res, req, opened, 0, size - 1)
+  res.status = 206
+  if #ranges > 1 then return sendranges(res, fields, opened, ranges, size) end
+  fields["Content-Range"] = contentrange(ranges[1], size)
+  return sendrange(res, fields, opened, ranges[1][1], ranges[1][2])
 end
 
 --- Answers for a file that could not be opened; nil, message, code.
@@ -132,10 +146,10 @@ end
 --- Sends what was opened; see res:sendfile.
 function file.send(res, path, opts, opened, size, time, nanoseconds)
   local tag = ('"%x-%x"'):format(time * 1000000000 + nanoseconds, size)
-  tag = describe(res, path, opts, tag, time)
-  local req = res:_request()
-  if res.status ~= 200 then return sendrange(res, req, opened, 0, size - 1) end
-  return answer(res, req, opened, size, tag, time)
+  local fields
+  fields, tag = describe(res, path, opts, tag, time)
+  if res.status ~= 200 then return sendrange(res, fields, opened, 0, size - 1) end
+  return answer(res, fields, opened, size, tag, time)
 end
 
 -- Directories ---------------------------------------------------------------------
