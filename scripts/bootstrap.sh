@@ -33,6 +33,7 @@ test     cmd:curl      curl           curl          curl           curl
 test     cmd:openssl   openssl        openssl       openssl      openssl
 test     cmd:ps        procps         procps-ng     procps         -
 test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
+test     python_h11    python3-h11    python3-h11   py3-h11        -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
@@ -109,6 +110,14 @@ need_markdown() {
 }
 
 need_python_gevent() { python3 -c 'import gevent' >/dev/null 2>&1; }
+
+# The system's Python need not be the first one in PATH.
+need_python_h11() {
+  for python in python3 /usr/bin/python3; do
+    "$python" -c 'import h11' >/dev/null 2>&1 && return
+  done
+  return 1
+}
 
 need_mod() { "${LUA:-lua5.4}" -e "require '$1'" >/dev/null 2>&1; }
 
