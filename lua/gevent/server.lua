@@ -6,10 +6,12 @@ local socket = require "gevent.socket"
 local FIRST_DELAY, LONGEST_DELAY = 0.01, 1 -- seconds, after a failed accept
 local STOP_TIMEOUT = 1 -- seconds that stop() waits for handlers
 local LARGEST = 65535 -- bytes of a datagram
+local PATIENCE = 3600 -- seconds, whatever the time-out of the listener's is
 local BATCH = 100 -- connections accepted before others have their turn
 
--- What the system lacks now it may have later; anything else is fatal.
-local exhausted = {EMFILE = true, ENFILE = true, ENOBUFS = true, ENOMEM = true}
+-- A listener that is none any more; anything else may pass: no descriptors, no
+-- memory, the network is down.
+local fatal = {EBADF = true, EINVAL = true, ENOTSOCK = true}
 
 -- A one-shot gate: whoever joins it waits until it is opened.
 local function newgate()
@@ -194,18 +196,18 @@ function StreamServer:_acceptloop()
   local listener, delay, batch = self.socket, FIRST_DELAY, 0
   while true do
     waitforroom(self)
-    local sock, host, port = listener:accept()
+    local sock, host, port = listener:accept(PATIENCE)
     if sock then
       delay = FIRST_DELAY
       dispatch(self, sock, host, port)
       batch = batch + 1
       if batch % BATCH == 0 then core.sleep(0) end
-    elseif exhausted[port] then
-      delay = backoff(self, delay, host)
-    else
+    elseif fatal[port] then
       if not self.closed then complain(self, host) end
       core.spawn(self.stop, self)
       return
+    elseif port ~= "timeout" then
+      delay = backoff(self, delay, host)
     end
   end
 end
@@ -295,15 +297,16 @@ function DatagramServer:_acceptloop()
   local sock, delay, batch = self.socket, FIRST_DELAY, 0
   while true do
     waitforroom(self)
-    local data, host, port = sock:recvfrom(LARGEST)
+    local data, host, port = sock:recvfrom(LARGEST, PATIENCE)
     if data then
       delay = FIRST_DELAY
       dispatch(self, setmetatable({data = data}, Message), host, port)
       batch = batch + 1
       if batch % BATCH == 0 then core.sleep(0) end
-    elseif port == "EBADF" then
+    elseif fatal[port] then
+      if not self.closed then complain(self, host) end
       return
-    else
+    elseif port ~= "timeout" then
       delay = backoff(self, delay, host)
     end
   end

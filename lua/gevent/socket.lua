@@ -16,6 +16,10 @@ local socket = {
   wait_write = core.wait_write,
 }
 
+-- AF_INET, SO_REUSEADDR, SHUT_WR, ECONNREFUSED, EAI_NONAME ...: the words that
+-- stand for them here, "inet", "SO_REUSEADDR", "w", "ECONNREFUSED".
+for name, word in pairs(core.socket_constants) do socket[name] = word end
+
 -- names ----------------------------------------------------------------------
 
 -- The look-up of that name: of the resolver that was chosen, else of the
@@ -114,10 +118,30 @@ local function isnumeric(host)
     or core.isnumeric(host) ~= nil
 end
 
+-- A Unix socket whose listener has no room for it cannot be waited for: it is
+-- tried again after a while, as a blocking connect would wait.
+local function connectpath(connect, self, path, timeout)
+  local ok, message, code = connect(self, path, timeout)
+  if code ~= "EAGAIN" then return ok, message, code end
+  if timeout == nil then timeout = self:gettimeout() end
+  local deadline = timeout and core.monotonic() + timeout
+  local delay = 0.001
+  while code == "EAGAIN" do
+    local left = deadline and deadline - core.monotonic() or delay
+    if left <= 0 then return nil, "timed out", "timeout" end
+    core.sleep(math.min(delay, left))
+    delay = math.min(delay * 2, 0.05)
+    ok, message, code = connect(self, path)
+  end
+  return ok, message, code
+end
+
 -- connect(2) takes numbers; the time-out covers the look-up too.
 local function byname(connect)
   return function(self, host, port, timeout)
-    if self.family == "unix" or isnumeric(host) then
+    if self.family == "unix" then
+      return connectpath(connect, self, host, port)
+    elseif isnumeric(host) then
       return connect(self, host, port, timeout)
     end
     if timeout == nil then
