@@ -31,6 +31,7 @@ demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:ps        procps         procps-ng     procps         -
+test     cmd:strace    strace         strace        strace         -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
