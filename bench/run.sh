@@ -3,7 +3,7 @@
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
-#            poolmap echo http_hello (all of them)
+#            poolmap echo echo64k churn idle recv http_hello (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -21,7 +21,7 @@ while getopts r:c:p:v option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
-  timeout poolmap echo http_hello
+  timeout poolmap echo echo64k churn idle recv http_hello
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -36,6 +36,9 @@ programs() {
     semaphore) echo go gevent pygevent tarantool ;;
     timeout) echo lua gevent pygevent go ;;
     echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
+    echo64k) echo epoll gevent go ;;
+    churn | idle) echo go gevent pygevent ;;
+    recv) echo gevent gevent-timeout ;;
     http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
     *) say "no figure $1"; exit 2 ;;
   esac
@@ -73,6 +76,11 @@ count() {
     poolmap-go) echo 1000000 ;;
     poolmap*) echo 300000 ;;
     echo-cqueues | echo-pygevent) echo 50000 ;;
+    echo64k*) echo 20000 ;;
+    churn-pygevent) echo 5000 ;;
+    churn*) echo 30000 ;;
+    idle*) echo 5000 ;;
+    recv*) echo 300000 ;;
     echo*) echo 100000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
     http_hello*) echo 50000 ;;
@@ -84,7 +92,20 @@ pinned() { taskset -c "$cpu" "$@"; }
 # run_one FIGURE NAME: its line.
 run_one() {
   n=$(count "$1" "$2")
+  server_args=
   case $1-$2 in
+    echo64k-*) server_args=65536
+      start echo "$2" taskset -c "$cpu"
+      pinned "$load" -f "$1" -l "$2" -p "$server" -c 16 -n "$n" -s 65536 \
+        "$port"
+      return ;;
+    churn-*) start "$1" "$2" taskset -c "$cpu"
+      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" -A "$port"
+      return ;;
+    idle-*) start echo "$2" taskset -c "$cpu"
+      pinned "$load" -f "$1" -l "$2" -p "$server" -c "$n" -M "$port"
+      return ;;
+    recv-gevent-*) set -- recv gevent "$n" "${2#gevent-}" ;;
     echo-*) start "$1" "$2" taskset -c "$cpu"
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" "$port"
       return ;;
@@ -112,10 +133,14 @@ for name in $(for f in $figures; do wanted "$f"; done | sort -u); do
   fi
 done
 for figure in $figures; do
-  source=bench/peers/go_${figure%1}.go
+  case $figure in
+    echo64k | idle) program=echo ;;
+    *) program=${figure%1} ;;
+  esac
+  source=bench/peers/go_$program.go
   case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
     */*" go "*) ;;  # skipped
-    *" go "*) build_go "$source" "$out/go_${figure%1}" || exit 1 ;;
+    *" go "*) build_go "$source" "$out/go_$program" || exit 1 ;;
   esac
 done
 
@@ -172,7 +197,7 @@ awk '
       ratio = m ? sprintf("%.2f", median(q, m)) : "-"
       spread = (mid > 0) ? (v[n] - v[1]) / mid * 100 : 0
       printf "%-11s %-13s %12.1f %-6s %7s %6.1f%%\n", w[1], w[2], mid,
-        (w[1] == "memory" ? "bytes" : "ns"), ratio, spread
+        (w[1] == "memory" || w[1] == "idle" ? "bytes" : "ns"), ratio, spread
     }
   }' "$work/results"
 exit $failed
