@@ -80,7 +80,7 @@ count() {
     churn-pygevent) echo 5000 ;;
     churn*) echo 30000 ;;
     idle*) echo 5000 ;;
-    recv*) echo 300000 ;;
+    recv*) echo 100000 ;;
     echo*) echo 100000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
     http_hello*) echo 50000 ;;

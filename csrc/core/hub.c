@@ -47,7 +47,8 @@ static void fire(struct gev_hub *h, struct gev_timer *t) {
 
 static void fire_timers(struct gev_hub *h) {
   struct gev_heapnode *node = gev_heap_top(&h->timers);
-  if (!node) return;
+  if (!node || node->key / 1000000 > (int64_t)uv_now(h->loop))
+    return; /* the loop has read the clock in this poll: it is not due */
   int64_t now = gev_now();
   for (; node && node->key <= now; node = gev_heap_top(&h->timers)) {
     gev_heap_remove(&h->timers, node);
