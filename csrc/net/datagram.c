@@ -18,7 +18,7 @@ static bool would_block(void) {
 
 /* --- recvfrom, recv ------------------------------------------------------ */
 
-enum { LARGEST = 1 << 24 }; /* bytes that are received at once */
+enum { LARGEST = 1 << 20 }; /* bytes, where a length cannot be told */
 
 /* The two differ in their results. */
 struct receiver {
@@ -37,27 +37,30 @@ static ssize_t receive(int fd, void *buf, size_t n, struct gev_addr *a) {
   return got;
 }
 
+/* How long the next message is, and n where that cannot be told. */
+static size_t next_length(int fd, size_t n) {
+#ifdef __linux__
+  char nothing;
+  ssize_t len = recv(fd, &nothing, 0, MSG_PEEK | MSG_TRUNC);
+  return len < 0 ? 0 : (size_t)len < n ? (size_t)len : n;
+#else
+  (void)fd;
+  return n < LARGEST ? n : LARGEST;
+#endif
+}
+
 /* Pushes a message of up to n bytes; on failure leaves the stack as it was. */
 static ssize_t push_message(lua_State *L, struct gev_socket *sock, size_t n,
                             struct gev_addr *a) {
-  luaL_Buffer b;
-  ssize_t got;
-  int top = lua_gettop(L);
-  if (n <= GEV_SCRATCH) {
-    char *buf = gev_scratch(sock->s.hub);
-    if (!buf) return errno = ENOMEM, -1;
-    got = receive(sock->s.fd.fd, buf, n, a);
-    if (got >= 0) lua_pushlstring(L, buf, (size_t)got);
-    return got;
-  }
-  if (n > LARGEST) n = LARGEST;
-  got = receive(sock->s.fd.fd, luaL_buffinitsize(L, &b, n), n, a);
-  int err = errno;
-  if (got >= 0)
-    luaL_pushresultsize(&b, (size_t)got);
-  else
-    lua_settop(L, top);
-  errno = err;
+  char *buf = gev_scratch(sock->s.hub);
+  if (!buf) return errno = ENOMEM, -1;
+  int fd = sock->s.fd.fd;
+  if (n > GEV_SCRATCH) n = next_length(fd, n);
+  bool large = n > GEV_SCRATCH;
+  if (large) buf = lua_newuserdatauv(L, n, 0);
+  ssize_t got = receive(fd, buf, n, a);
+  if (got >= 0) lua_pushlstring(L, buf, (size_t)got);
+  if (large) lua_remove(L, got < 0 ? -1 : -2);
   return got;
 }
 

@@ -359,6 +359,9 @@ end
 -- @return[2] nil, message, code
 function socket.create_server(listener, opts)
   opts = opts or {}
+  if opts.family == "unix" and type(listener) == "string" then
+    listener = "unix:" .. listener:gsub("^unix:", "")
+  end
   local ok, host, port = pcall(parselistener, listener)
   if not ok then error(host, 2) end
   if host == "unix" then return listen("unix", port, nil, opts) end
