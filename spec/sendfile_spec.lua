@@ -104,7 +104,7 @@ describe("sendfile", function()
 
   it("takes anything that has a fileno, and that has a descriptor", function()
     local before = helper.open_fds()
-    local f <close> = file_of("some text")
+    local f = file_of("some text")
     local number
     for fd in pairs(helper.open_fds()) do
       if not before[fd] then number = math.tointeger(tonumber(fd)) end
@@ -114,6 +114,7 @@ describe("sendfile", function()
     local closed = {fileno = function() return nil, "closed", "EBADF" end}
     local _, results = received(function(s) return s:sendfile(closed) end)
     assert.same({n = 4, nil, results[2], "EBADF", 0}, results)
+    f:close()
   end)
 
   it("comes after what was written before", function()
