@@ -143,11 +143,12 @@ end
 
 -- Accepting -------------------------------------------------------------------------
 
+-- For `<close>` in a connection's greenlet: a list of the server.
+local Slot = {__close = function(slot) release(slot[1], core.getcurrent()) end}
+
 -- The connection's own greenlet: serves it, closes it, makes room.
 local function run(self, sock, host, port)
-  local _slot <close> = setmetatable({}, {__close = function()
-    release(self, core.getcurrent())
-  end})
+  local _slot <close> = setmetatable({self}, Slot)
   self:_serve(sock, host, port)
 end
 
