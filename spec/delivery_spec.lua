@@ -448,6 +448,21 @@ describe("a sendall of one long string", function()
     assert.is_true(turns > 1)
   end)
 
+  it("that is to try once does not wait after the turn of others", function()
+    local interval = gevent.getswitchinterval()
+    local _interval <close> = helper.defer(function()
+      gevent.setswitchinterval(interval)
+    end)
+    gevent.setswitchinterval(1e-7)
+    local a, b = helper.pair()
+    local _ <close> = closing(a, b)
+    local ok, _, code, sent = a:sendall(("x"):rep(10000000), 0)
+    assert.same({nil, "timeout"}, {ok, code})
+    local got = 0
+    while got < sent do got = got + #b:recv(65536) end
+    assert.same(TIMED_OUT, table.pack(b:recv(1, 0)))
+  end)
+
   it("is not cut in two by what another greenlet sends", function()
     local a, b = helper.pair()
     local _ <close> = closing(a, b)

@@ -228,8 +228,10 @@ describe("descriptors", function()
     assert.has_error(function() a:sendfds("", {1}) end,
       "bad argument #1 to 'sendfds' (some bytes must go with descriptors)")
     assert.has_error(function() a:sendfds("x", 1) end)
-    assert.has_error(function() a:sendfds("x", {"1"}) end)
-    assert.has_error(function() a:sendfds("x", {{}}) end)
+    assert.has_error(function() a:sendfds("x", {1, "1"}) end,
+      "bad argument #2 to 'sendfds' (descriptor or file expected, got string)")
+    assert.has_error(function() a:sendfds("x", {{}}) end,
+      "bad argument #2 to 'sendfds' (descriptor or file expected, got table)")
     assert.has_error(function() b:recvfds(0) end)
     assert.has_error(function() b:recvfds(1, -1) end)
     assert.has_error(function() b:recvfds(1, 254) end)

@@ -31,14 +31,14 @@ static int failed(lua_State *L, int n, size_t sent) {
   return n + 1;
 }
 
-/* The greenlet has had its slice: the others' turn, then `run` goes on. The
- * stream stays ours meanwhile. */
+/* The greenlet has had its slice: the others' turn, then `run` goes on, with no
+ * time left where it was to try once. The stream stays ours meanwhile. */
 static int yield_turn(lua_State *L, struct gev_hub *h, struct gev_stream *s,
-                      const struct writer *w, size_t sent,
+                      const struct writer *w, size_t sent, bool once,
                       int64_t deadline) {
   struct gev_greenlet *g = gev_park_begin(L, h, &w->op);
   s->fd.user[GEV_WRITE] = g;
-  g->timer.node.key = deadline; /* where gev_fd_deadline finds it */
+  g->timer.node.key = once ? 0 : deadline; /* for gev_fd_deadline */
   return gev_park_ready(L, h, g, &w->op, &s->fd, (lua_KContext)sent, w->k[0]);
 }
 
@@ -75,7 +75,7 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     }
     gev_count_bytes(h, (size_t)put);
     if (gev_must_yield(L, h))
-      return yield_turn(L, h, s, w, sent, deadline);
+      return yield_turn(L, h, s, w, sent, once, deadline);
   }
 }
 
@@ -197,7 +197,7 @@ static int m_sendall(lua_State *L) {
   size_t sent = put > 0 ? (size_t)put : 0;
   gev_count_bytes(s->hub, sent);
   if (gev_must_yield(L, s->hub))
-    return yield_turn(L, s->hub, s, &sendall_writer, sent, deadline);
+    return yield_turn(L, s->hub, s, &sendall_writer, sent, once, deadline);
   if (sent == iov.iov_len && !s->out.data) /* as nearly always */
     return done_true(L, s, 0);
   return run(L, s->hub, s, &sendall_writer, sent, once, deadline);

@@ -39,26 +39,29 @@ union control {
   char space[CMSG_SPACE(MOST * sizeof(int)) + CMSG_SPACE(64)];
 };
 
-int gev_checkfd(lua_State *L, int idx) {
+static int refuse(lua_State *L, int idx, int arg) {
+  return luaL_argerror(L, arg, lua_pushfstring(
+      L, "descriptor or file expected, got %s", luaL_typename(L, idx)));
+}
+
+int gev_checkfd(lua_State *L, int idx, int arg) {
+  int type = lua_type(L, idx);
   if (lua_isinteger(L, idx)) {
     lua_Integer n = lua_tointeger(L, idx);
-    luaL_argcheck(L, n >= INT_MIN && n <= INT_MAX, idx, "not a descriptor");
-    return (int)n;
+    return n >= 0 && n <= INT_MAX ? (int)n : -1;
   }
   luaL_Stream *stream = luaL_testudata(L, idx, LUA_FILEHANDLE);
   if (stream) {
-    luaL_argcheck(L, stream->closef, idx, "a closed file");
+    luaL_argcheck(L, stream->closef, arg, "a closed file");
     return fileno(stream->f);
   }
-  int type = lua_type(L, idx);
-  if ((type != LUA_TUSERDATA && type != LUA_TTABLE) ||
-      lua_getfield(L, idx, "fileno") == LUA_TNIL)
-    luaL_typeerror(L, idx, "descriptor or file");
+  if (type != LUA_TUSERDATA && type != LUA_TTABLE) return refuse(L, idx, arg);
+  if (lua_getfield(L, idx, "fileno") == LUA_TNIL) return refuse(L, idx, arg);
   lua_pushvalue(L, idx);
   lua_call(L, 1, 1);
   int fd = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : -1;
   lua_pop(L, 1);
-  return fd; /* -1: it is closed */
+  return fd;
 }
 
 /* --- the bag ------------------------------------------------------------- */
@@ -182,7 +185,7 @@ static int m_sendfds(lua_State *L) {
   struct bag *bag = new_bag(L, false);
   for (int i = 1; i <= n; i++) {
     lua_geti(L, 3, i);
-    bag->fds[i - 1] = gev_checkfd(L, lua_gettop(L));
+    bag->fds[i - 1] = gev_checkfd(L, lua_gettop(L), 3);
     lua_pop(L, 1);
   }
   bag->n = (int)n;

@@ -7,8 +7,9 @@
 #include <lauxlib.h>
 
 /* The descriptor at idx: a number, one of io's files, or anything that has a
- * method `fileno`. Raises for everything else, and what is closed. */
-int gev_checkfd(lua_State *L, int idx);
+ * method `fileno`: -1 where that is closed. Raises for everything else, as a
+ * bad argument number `arg`. */
+int gev_checkfd(lua_State *L, int idx, int arg);
 
 extern const luaL_Reg gev_fdpass_methods[];
 /* Metamethods of the bag; its class stands in those of the sockets, under

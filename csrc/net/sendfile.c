@@ -160,7 +160,7 @@ static off_t opt_offset(lua_State *L, int idx, lua_Integer fallback) {
  * bytes sent */
 static int m_sendfile(lua_State *L) {
   struct gev_socket *sock = gev_check(L, 1, &gev_socket_class);
-  int fd = gev_checkfd(L, 2);
+  int fd = gev_checkfd(L, 2, 2);
   off_t offset = opt_offset(L, 3, 0), count = opt_offset(L, 4, -1);
   gev_fd_claim(L, sock->s.hub, &sock->s.fd, GEV_WRITE, &sendfile_op);
   lua_settop(L, JOB - 1);
