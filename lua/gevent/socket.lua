@@ -3,6 +3,7 @@
 -- failure of the world is `nil, message, code`, misuse raises.
 -- @module gevent.socket
 local core = require "gevent._core"
+local byname = require "gevent._byname"
 local waiting = require "gevent._wait"
 
 local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
@@ -103,89 +104,7 @@ function socket.getfqdn(name)
   return canonical and canonical:find(".", 1, true) and canonical or name
 end
 
--- bind and connect by name ------------------------------------------------------
-
--- The numeric address of `host` for a socket of that family.
-local function numeric(host, port, family, kind)
-  local list, message, code = socket.getaddrinfo(host, port,
-    {family = family, type = kind})
-  if not list then return nil, message, code end
-  return list[1].host, list[1].port
-end
-
-local function isnumeric(host)
-  return type(host) ~= "string" or host == "" or host == "*"
-    or core.isnumeric(host) ~= nil
-end
-
--- A Unix socket whose listener has no room for it cannot be waited for: it is
--- tried again after a while, as a blocking connect would wait.
-local function connectpath(connect, self, path, timeout)
-  local ok, message, code = connect(self, path, timeout)
-  if code ~= "EAGAIN" then return ok, message, code end
-  if timeout == nil then timeout = self:gettimeout() end
-  local deadline = timeout and core.monotonic() + timeout
-  local delay = 0.001
-  while code == "EAGAIN" do
-    local left = deadline and deadline - core.monotonic() or delay
-    if left <= 0 then return nil, "timed out", "timeout" end
-    core.sleep(math.min(delay, left))
-    delay = math.min(delay * 2, 0.05)
-    ok, message, code = connect(self, path)
-  end
-  return ok, message, code
-end
-
--- connect(2) takes numbers; the time-out covers the look-up too.
-local function byname(connect)
-  return function(self, host, port, timeout)
-    if self.family == "unix" then
-      return connectpath(connect, self, host, port)
-    elseif isnumeric(host) then
-      return connect(self, host, port, timeout)
-    end
-    if timeout == nil then
-      timeout = self:gettimeout()
-    elseif type(timeout) ~= "number" or not (timeout >= 0) then
-      error("bad argument #3 to 'connect' (seconds must be a number >= 0)", 2)
-    end
-    local deadline = timeout and core.monotonic() + timeout
-    local address, message, code = waiting.with_timeout(timeout, numeric,
-      host, port, self.family, self.type)
-    if not address then return nil, message, code end
-    return connect(self, address, message, deadline
-      and math.max(0, deadline - core.monotonic()))
-  end
-end
-
-local function bindbyname(bind)
-  return function(self, host, port)
-    if self.family == "unix" or isnumeric(host) then
-      return bind(self, host, port)
-    end
-    local address, message, code = numeric(host, port, self.family, self.type)
-    if not address then return nil, message, code end
-    return bind(self, address, message)
-  end
-end
-
-local function sendbyname(sendto)
-  return function(self, data, host, port)
-    if self.family == "unix" or isnumeric(host) then
-      return sendto(self, data, host, port)
-    end
-    local address, message, code = numeric(host, port, self.family, self.type)
-    if not address then return nil, message, code end
-    return sendto(self, data, address, message)
-  end
-end
-
--- Not those of closed sockets: they fail without a look-up.
-for _, class in pairs(core.socket_classes) do
-  class.connect = byname(class.connect)
-  class.bind = bindbyname(class.bind)
-  class.sendto = sendbyname(class.sendto)
-end
+local numeric = byname(socket.getaddrinfo)
 
 -- create_connection -------------------------------------------------------------
 
@@ -485,6 +404,39 @@ end
 -- @tparam {string,...} parts
 -- @return true; or nil, message, code, bytes sent
 
+--- Sends a file from its descriptor.
+-- @function socket:sendfile
+-- @param file of `io`'s, a descriptor, or what has a method `fileno`
+-- @tparam[opt=0] integer offset bytes
+-- @tparam[opt] integer count bytes; to the end if none
+-- @return bytes; or nil, message, code, bytes sent
+
+--- Receives a message, with where it comes from.
+-- @function socket:recvfrom
+-- @tparam integer n bytes; what does not fit is lost
+-- @tparam[opt] number timeout seconds
+-- @return data, host, port; or data, path
+
+--- Sends a message to an address.
+-- @function socket:sendto
+-- @tparam string data
+-- @tparam string host or path, and then no port
+-- @tparam integer port
+-- @treturn integer bytes
+
+--- Sends descriptors with some bytes, over a Unix socket.
+-- @function socket:sendfds
+-- @tparam string data one byte at least
+-- @tparam table fds list of descriptors, files, sockets
+-- @treturn integer bytes
+
+--- Receives bytes and the descriptors that came with them.
+-- @function socket:recvfds
+-- @tparam integer n bytes
+-- @tparam[opt=1] integer most descriptors; what is more is closed
+-- @tparam[opt] number timeout seconds
+-- @return data, list of descriptors [, true where some were lost]
+
 --- Writes as `io` does.
 -- @function socket:write
 -- @param ... strings and numbers
@@ -499,7 +451,7 @@ end
 -- @tparam string mode "no", "full", "line"
 -- @tparam[opt=8192] integer size
 
---- Ends a direction.
+--- Ends a direction; what `setvbuf` has collected goes out before.
 -- @function socket:shutdown
 -- @tparam[opt="rw"] string how "r", "w", "rw"
 
