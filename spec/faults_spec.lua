@@ -219,6 +219,51 @@ describe("a fault in the system", function()
   end
 end)
 
+describe("a process without descriptors", function()
+  -- A loop needs some; each number of them less than that is met here.
+  local name = "gets an error from the first call that blocks"
+  if not plain then return pending(name .. " (plain)") end
+  it(name, function()
+    local failed, worked = 0, 0
+    for limit = 4, 16 do
+      local code, out, err = helper.run_lua([[
+        local gevent = require "gevent"
+        local ok, err = pcall(gevent.sleep, 0.001)
+        print(ok, err)
+      ]], {under = ("sh -c 'ulimit -n %d && exec \"$@\"' sh"):format(limit)})
+      assert.same({0, ""}, {code, err}, "limit " .. limit)
+      if out == "true\tnil\n" then
+        worked = worked + 1
+      else
+        assert.matches("cannot start the event loop: too many open files", out, 1, true)
+        failed = failed + 1
+      end
+    end
+    assert.is_true(failed > 0 and worked > 0)
+  end)
+
+  it("can go on when there are some again", function()
+    local code, out, err = helper.run_lua([[
+      local gevent = require "gevent"
+      local files = {}
+      while true do
+        local file = io.open "/dev/null"
+        if not file then break end
+        files[#files + 1] = file
+      end
+      for free = 1, 3 do -- not enough for a loop, in different ways
+        files[#files]:close()
+        files[#files] = nil
+        assert(not pcall(gevent.sleep, 0.001), free)
+      end
+      for _, file in ipairs(files) do file:close() end
+      gevent.sleep(0.001)
+      print "ok"
+    ]], {under = [[sh -c 'ulimit -n 40 && exec "$@"' sh]]})
+    assert.same({0, "ok\n", ""}, {code, out, err})
+  end)
+end)
+
 -- Pieces ----------------------------------------------------------------------
 
 local SOURCE = "spec/c/preload/pieces.c"
