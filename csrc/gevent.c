@@ -19,6 +19,7 @@
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
+#include "proto/ws_object.h"
 #include "sync/event.h"
 #include "sync/queue.h"
 #include "sync/semaphore.h"
@@ -34,6 +35,7 @@ static const opener openers[] = {
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
     gev_open_resolve,  gev_open_http_server,
+    gev_open_websocket,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
