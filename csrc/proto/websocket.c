@@ -1,8 +1,8 @@
 /* proto/websocket.c - layer: proto, pure. See websocket.h. What comes in.
  *
- * The head of a frame is gathered here and handed to wslay whole: so a length
- * beyond the limit is refused before a byte of the payload has come, and wslay
- * never holds bytes of the next frame. */
+ * The head of a frame is gathered here and handed to wslay whole: so what must
+ * be refused is refused before a byte of the payload has come, and wslay never
+ * holds bytes of the next frame. */
 #include "proto/websocket.h"
 
 #include <string.h>
@@ -39,11 +39,12 @@ static enum gev_ws_event no_memory(struct gev_ws *ws) {
 
 /* --- the head of a frame ------------------------------------------------- */
 
+/* As far as it is known; the mask comes last, when the rest is approved of. */
 static size_t head_size(const struct gev_ws *ws) {
   if (ws->head_len < 2) return 2;
   unsigned length = ws->head[1] & 127;
   size_t size = 2 + (length == 126 ? 2 : length == 127 ? 8 : 0);
-  return size + (ws->head[1] & 128 ? 4 : 0);
+  return size + (ws->checked && (ws->head[1] & 128) ? 4 : 0);
 }
 
 static uint64_t payload_length(const struct gev_ws *ws) {
@@ -83,7 +84,7 @@ static enum gev_ws_event begin_data(struct gev_ws *ws) {
 }
 
 static enum gev_ws_event begin_frame(struct gev_ws *ws) {
-  ws->in_frame = true;
+  ws->checked = true;
   ws->fin = ws->head[0] & 128;
   ws->opcode = ws->head[0] & 15;
   ws->left = payload_length(ws);
@@ -188,7 +189,7 @@ static enum gev_ws_event end_close(struct gev_ws *ws) {
 }
 
 static enum gev_ws_event end_frame(struct gev_ws *ws) {
-  ws->in_frame = false;
+  ws->in_frame = ws->checked = false;
   ws->head_len = 0;
   switch (ws->opcode) {
     case WSLAY_CONNECTION_CLOSE: return end_close(ws);
@@ -236,8 +237,11 @@ static enum gev_ws_event step(struct gev_ws *ws, const char *data, size_t len,
   memcpy(ws->head + ws->head_len, data, *used);
   ws->head_len = (uint8_t)(ws->head_len + *used);
   if (ws->head_len < head_size(ws)) return GEV_WS_MORE;
-  enum gev_ws_event ev = begin_frame(ws);
-  if (ev != GEV_WS_MORE) return ev;
+  if (!ws->checked) {
+    enum gev_ws_event ev = begin_frame(ws);
+    if (ev != GEV_WS_MORE || ws->head_len < head_size(ws)) return ev;
+  }
+  ws->in_frame = true;
   set_source(ws, ws->head, ws->head_len);
   return read_frame(ws);
 }

@@ -63,7 +63,8 @@ struct gev_ws {
   size_t source_len;
   uint8_t head[GEV_WS_HEAD_MAX];
   uint8_t head_len;
-  bool in_frame;      /* its head is complete */
+  bool checked;       /* all of it but the mask is there, and allowed */
+  bool in_frame;      /* the head is complete */
   bool in_message;    /* frames of one have come, and not the last */
   bool compressed;    /* it is */
   bool fin;           /* of the frame at hand, as the next two */
