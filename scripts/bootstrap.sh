@@ -31,6 +31,7 @@ demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:ps        procps         procps-ng     procps         -
+test     websockets    python3-websockets python3-websockets py3-websockets -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
@@ -107,6 +108,14 @@ need_markdown() {
 }
 
 need_python_gevent() { python3 -c 'import gevent' >/dev/null 2>&1; }
+
+# The system's Python may stand behind another.
+need_websockets() {
+  for python in python3 /usr/bin/python3; do
+    "$python" -c 'import websockets' >/dev/null 2>&1 && return
+  done
+  return 1
+}
 
 need_mod() { "${LUA:-lua5.4}" -e "require '$1'" >/dev/null 2>&1; }
 
