@@ -2,6 +2,7 @@
 -- the example's page in Chromium. Each where it is installed.
 
 local helper = require "helper"
+local gevent = require "gevent"
 local peer = require "helper_ws"
 local process = require "helper_process"
 local websocket = require "gevent.websocket"
@@ -183,4 +184,68 @@ describe("Python's websockets", function()
     ws:receive()
     running.join()
   end, {deadline = 40})
+end)
+
+-- The example, run in this process.
+local function start_chat()
+  local printed
+  local chunk = assert(loadfile("examples/ws_chat.lua", "t", setmetatable(
+    {arg = {0}, print = function(text) printed = text end}, {__index = _G})))
+  local g = gevent.spawn(chunk)
+  helper.wait_until(function() return printed end)
+  return g, printed:match(":(%d+)/")
+end
+
+describe("the chat example", function()
+  local function joined(port, name)
+    local ws = assert(websocket.connect(("ws://127.0.0.1:%d/chat"):format(port),
+      {protocols = {"chat"}, deflate = true}))
+    assert.equal("chat", ws.protocol)
+    ws:send(name)
+    return ws
+  end
+
+  it("tells each what the others say", function()
+    local g, port = start_chat()
+    local ann = joined(port, "ann")
+    assert.equal("ann has come", (ann:receive()))
+    local bob = joined(port, "bob")
+    assert.equal("bob has come", (ann:receive()))
+    assert.equal("bob has come", (bob:receive()))
+    bob:send("hello")
+    assert.equal("bob: hello", (ann:receive()))
+    assert.equal("bob: hello", (bob:receive()))
+    bob:close()
+    assert.equal("bob has left", (ann:receive()))
+    ann:close()
+    g:kill()
+  end)
+
+  if helper.scale > 1 or not succeeds("command -v chromium") then
+    pending("in Chromium: not installed, or everything is slow", function() end)
+    return
+  end
+
+  it("works in Chromium", function()
+    local g, port = start_chat()
+    local bob = joined(port, "bob")
+    assert.equal("bob has come", (bob:receive()))
+    local profile = os.tmpname()
+    os.remove(profile)
+    local text
+    for _ = 1, 3 do -- its clock may be done with the page too early
+      local _
+      _, text = start(("chromium --headless --no-sandbox --disable-gpu --no-first-run "
+        .. "--user-data-dir=%s --virtual-time-budget=4000 --dump-dom "
+        .. "'http://127.0.0.1:%s/#ann,hello%%20there'"):format(profile, port)).join()
+      if text:find("<div>ann: hello there</div>", 1, true) then break end
+    end
+    os.execute("rm -rf " .. profile)
+    assert.matches("<div>ann has come</div><div>ann: hello there</div>", text)
+    assert.equal("ann has come", (bob:receive()))
+    assert.equal("ann: hello there", (bob:receive()))
+    assert.equal("ann has left", (bob:receive()))
+    bob:close()
+    g:kill()
+  end, {deadline = 120})
 end)
