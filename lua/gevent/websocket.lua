@@ -130,8 +130,10 @@ local function finish(ws)
     local _turn <close> = turn
     ok, message, code = ws:_flush("close", remaining(deadline))
   end
-  if ok then ok, message, code = ws:_await(remaining(deadline)) end
-  if code == "timeout" then return nil, message, code end
+  if ok then
+    ok, message, code = ws:_await(remaining(deadline))
+  end
+  if not ok and code == "timeout" then return nil, message, code end
   return true
 end
 
