@@ -179,7 +179,7 @@ local function iterate(body)
     if gco.status(co) == "dead" then return nil end
     return step(co, gco.resume(co))
   end, setmetatable({}, {__close = function()
-    if gco.status(co) == "suspended" then gco.close(co) end
+    gco.close(co) -- also after an error: its own variables wait to be closed
   end})
 end
 
