@@ -10,9 +10,9 @@
 set -u
 
 # group  need          Debian/Ubuntu  Fedora        Alpine         Homebrew
-# A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the need_ functions
-# below. @NAME differs between Debian's releases, see debian_name; rock:NAME
-# comes from LuaRocks; - is not to be had there.
+# A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the
+# need_ functions below. @NAME differs between Debian's releases, see
+# debian_name; rock:NAME comes from LuaRocks; - is not to be had there.
 table() {
   cat <<'END'
 build    compiler      gcc,libc6-dev  gcc           gcc,musl-dev   llvm
@@ -30,8 +30,13 @@ llhttp   llhttp        @llhttp        llhttp-devel  llhttp-dev     llhttp
 demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
+test     cmd:openssl   openssl        openssl       openssl      openssl
 test     cmd:ps        procps         procps-ng     procps         -
+<<<<<<< HEAD
 test     websockets    python3-websockets python3-websockets py3-websockets -
+=======
+test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
+>>>>>>> tls
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -

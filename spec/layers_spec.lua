@@ -23,7 +23,10 @@ local PURE = {
 }
 
 -- State that belongs to the process by its nature.
-local PROCESS_STATE = {["csrc/core/interrupt.c"] = "the handler of SIGINT"}
+local PROCESS_STATE = {
+  ["csrc/core/interrupt.c"] = "the handler of SIGINT",
+  ["csrc/io/monitor.c"] = "the handler of SIGURG",
+}
 
 local FORBIDDEN = {
   ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["uv.h"] = true,

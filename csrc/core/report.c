@@ -38,8 +38,8 @@ static bool move_function(lua_State *L, lua_State *co) {
   }
   if (found)
     lua_getinfo(co, "f", &ar);
-  else if (level == 0 && lua_isfunction(co, 2))
-    lua_pushvalue(co, 2); /* not begun: body, function, arguments */
+  else if (level == 0 && lua_isfunction(co, 3))
+    lua_pushvalue(co, 3); /* not begun: body, handler, function, ... */
   else
     return false;
   lua_xmove(co, L, 1);
@@ -257,8 +257,7 @@ static int call_with_copies(lua_State *L, lua_CFunction f) {
   return lua_pcall(L, 4, 0, 0);
 }
 
-void gev_report(struct gev_hub *h) {
-  lua_State *L = h->L;
+void gev_report_on(lua_State *L, struct gev_hub *h) {
   luaL_checkstack(L, 12, NULL);
   gev_push_hub(L, h);
   lua_insert(L, -4);
@@ -275,3 +274,5 @@ void gev_report(struct gev_hub *h) {
   }
   lua_pop(L, 4);
 }
+
+void gev_report(struct gev_hub *h) { gev_report_on(h->L, h); }

@@ -115,13 +115,9 @@ static struct gev_http_conn *check(lua_State *L) {
   return gev_check(L, 1, &gev_http_conn_class);
 }
 
-static struct gev_stream *check_stream(lua_State *L, int idx) {
-  return &((struct gev_socket *)gev_check(L, idx, &gev_socket_class))->s;
-}
-
 /* http_conn(stream, settings, host, port, scheme) -> connection */
 static int lib_conn(lua_State *L) {
-  struct gev_stream *s = check_stream(L, 1);
+  struct gev_stream *s = gev_checkstream(L, 1);
   struct gev_http_settings *set = gev_check(L, 2, &gev_http_settings_class);
   lua_settop(L, 5);
   struct gev_http_conn *c = lua_newuserdatauv(L, sizeof *c, 7);
@@ -190,18 +186,6 @@ static const luaL_Reg conn_methods[] = {
     {"__close", conn_close},   {"__gc", conn_close},
     {NULL, NULL}};
 
-/* report(context, error, traceback): the hub's way with uncaught errors. */
-static int lib_report(lua_State *L) {
-  struct gev_hub *h = gev_hub(L);
-  lua_settop(L, 3);
-  if (L != h->L) {
-    if (!lua_checkstack(h->L, 16)) return luaL_error(L, "not enough memory");
-    lua_xmove(L, h->L, 3);
-  }
-  gev_report(h);
-  return 0;
-}
-
 /* Adds function(hub, class) to the table on the top. */
 static void add_maker(lua_State *L, int hub, const char *name,
                       lua_CFunction make, const char *class_name,
@@ -217,9 +201,6 @@ void gev_open_http_server(lua_State *L, int hub) {
   add_maker(L, hub, "http_settings", lib_settings, "http settings",
             settings_methods);
   add_maker(L, hub, "http_conn", lib_conn, "http connection", conn_methods);
-  lua_pushvalue(L, hub);
-  lua_pushcclosure(L, lib_report, 1);
-  lua_setfield(L, -2, "report");
   gev_open_http_headers(L, hub);
   gev_open_http_request(L, hub);
   gev_open_http_response(L, hub);

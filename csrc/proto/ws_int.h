@@ -35,9 +35,6 @@ struct gev_websocket {
 static inline struct gev_websocket *gev_websocket_check(lua_State *L) {
   return gev_check(L, 1, &gev_websocket_class);
 }
-static inline bool gev_websocket_waits(ssize_t r) {
-  return r == GEV_WANT_READ || r == GEV_WANT_WRITE;
-}
 
 /* --- ws_object.c --------------------------------------------------------- */
 

@@ -46,7 +46,7 @@ struct purpose {
   int (*event)(lua_State *L, struct gev_websocket *w, enum gev_ws_event ev);
   int (*ended)(lua_State *L, struct gev_websocket *w, ssize_t err);
   bool closing; /* goes on though the object is ending */
-  lua_KFunction k[3]; /* by what was waited for: input, room, a turn */
+  lua_KFunction k;
 };
 
 static int read_run(lua_State *L, struct gev_websocket *w,
@@ -59,7 +59,7 @@ static int yield_turn(lua_State *L, struct gev_hub *h, struct gev_websocket *w,
   struct gev_greenlet *g = gev_park_begin(L, h, p->op);
   w->s->fd.user[GEV_READ] = g;
   g->timer.node.key = deadline; /* where gev_fd_deadline finds it */
-  return gev_park_ready(L, h, g, p->op, &w->s->fd, once, p->k[2]);
+  return gev_park_ready(L, h, g, p->op, &w->s->fd, once, p->k);
 }
 
 /* Feeds what there is; GO, or the results of the call. */
@@ -81,10 +81,10 @@ static int read_run(lua_State *L, struct gev_websocket *w,
     const char *data;
     if (once) w->s->fd.drained = false;
     ssize_t got = gev_stream_input(h, w->s, &data);
-    if (gev_websocket_waits(got)) {
+    if (gev_stream_must_wait(got)) {
       if (once) return gev_failtimeout(L);
-      return gev_stream_wait(L, h, w->s, (int)got, p->op, deadline, 0,
-                             p->k[got == GEV_WANT_WRITE]);
+      return gev_stream_wait(L, h, w->s, GEV_READ, got, p->op, deadline,
+                             false, p->k);
     }
     if (got <= 0) return p->ended(L, w, got);
     int n = read_step(L, w, p, data, (size_t)got);
@@ -94,35 +94,26 @@ static int read_run(lua_State *L, struct gev_websocket *w,
   return gev_websocket_push_end(L, w);
 }
 
-static int read_resumed(lua_State *L, const struct purpose *p, int want,
-                        bool once) {
+static int read_resumed(lua_State *L, const struct purpose *p, bool once) {
   struct gev_hub *h = gev_hub(L);
   struct gev_websocket *w = gev_websocket_check(L);
   int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_stream_resume(L, h, w->s, want);
+  enum gev_verdict v = gev_fd_resume(L, h, &w->s->fd, GEV_READ);
   if (v == GEV_CLOSED && !w->ending) return cut(L, w, -EBADF);
   if (v == GEV_CLOSED) return gev_websocket_push_end(L, w);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
   return read_run(L, w, p, once, deadline);
 }
 
-/* Defines a purpose and its continuations. */
+/* Defines a purpose and its continuation. */
 #define PURPOSE(var, wait_op, on_event, on_end, to_close)                   \
   static const struct purpose var;                                          \
-  static int var##_rk(lua_State *L, int status, lua_KContext ctx) {         \
-    (void)status, (void)ctx;                                                \
-    return read_resumed(L, &var, GEV_WANT_READ, false);                     \
-  }                                                                         \
-  static int var##_wk(lua_State *L, int status, lua_KContext ctx) {         \
-    (void)status, (void)ctx;                                                \
-    return read_resumed(L, &var, GEV_WANT_WRITE, false);                    \
-  }                                                                         \
-  static int var##_yk(lua_State *L, int status, lua_KContext once) {        \
+  static int var##_k(lua_State *L, int status, lua_KContext once) {         \
     (void)status;                                                           \
-    return read_resumed(L, &var, GEV_WANT_READ, once);                      \
+    return read_resumed(L, &var, once);                                     \
   }                                                                         \
   static const struct purpose var = {wait_op, on_event, on_end, to_close,   \
-                                     {var##_rk, var##_wk, var##_yk}}
+                                     var##_k}
 
 static int message_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;

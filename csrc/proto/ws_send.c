@@ -10,13 +10,16 @@
 static size_t pending(const struct gev_websocket *w) {
   return gev_bytes_count(&w->ws.out);
 }
+static bool has_output(const struct gev_websocket *w) {
+  return pending(w) || w->s->unsent;
+}
 
 /* Writes what is in the output. 0: all of it; else as a transport's write. */
 static ssize_t pump(struct gev_websocket *w) {
-  while (pending(w)) {
+  while (has_output(w)) {
     struct iovec iov = {w->ws.out.data + w->ws.out.off, pending(w)};
     if (w->s->fd.fd < 0) return -EBADF;
-    ssize_t put = w->s->ops->write(w->s, &iov, 1);
+    ssize_t put = w->s->ops->write(w->s, &iov, pending(w) ? 1 : 0);
     if (put < 0) return put;
     gev_count_bytes(w->s->hub, (size_t)put);
     gev_ws_written(&w->ws, (size_t)put);
@@ -27,7 +30,7 @@ static ssize_t pump(struct gev_websocket *w) {
 /* If it cannot go out at once somebody must wait for that, but not who
  * reads. */
 void gev_websocket_settle(lua_State *L, struct gev_websocket *w) {
-  if (pending(w) && gev_websocket_waits(pump(w)) && !w->turn)
+  if (has_output(w) && gev_stream_must_wait(pump(w)) && !w->turn)
     gev_websocket_hook(L, "_flush_later");
 }
 
@@ -56,37 +59,28 @@ static int sent(lua_State *L, struct gev_hub *h, int op) {
   return gev_park_ready(L, h, g, &flush_ops[op], NULL, 0, true_k);
 }
 
-static int flush_rk(lua_State *L, int status, lua_KContext op);
-static int flush_wk(lua_State *L, int status, lua_KContext op);
+static int flush_k(lua_State *L, int status, lua_KContext op);
 
 static int flush_run(lua_State *L, struct gev_websocket *w, int op, bool once,
                      int64_t deadline) {
   struct gev_hub *h = gev_hub(L);
   ssize_t r = pump(w);
   if (r == 0) return sent(L, h, op);
-  if (!gev_websocket_waits(r)) return gev_stream_fail(L, w->s, r);
+  if (!gev_stream_must_wait(r)) return gev_stream_fail(L, w->s, r);
   if (once) return gev_failtimeout(L);
-  return gev_stream_wait(L, h, w->s, (int)r, &flush_ops[op], deadline, op,
-                         r == GEV_WANT_READ ? flush_rk : flush_wk);
+  return gev_stream_wait(L, h, w->s, GEV_WRITE, r, &flush_ops[op], deadline,
+                         op, flush_k);
 }
 
-static int flush_resumed(lua_State *L, lua_KContext op, int want) {
+static int flush_k(lua_State *L, int status, lua_KContext op) {
+  (void)status;
   struct gev_hub *h = gev_hub(L);
   struct gev_websocket *w = gev_websocket_check(L);
   int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_stream_resume(L, h, w->s, want);
+  enum gev_verdict v = gev_fd_resume(L, h, &w->s->fd, GEV_WRITE);
   if (v == GEV_CLOSED && w->ending) return gev_websocket_push_end(L, w);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
   return flush_run(L, w, (int)op, false, deadline);
-}
-
-static int flush_rk(lua_State *L, int status, lua_KContext op) {
-  (void)status;
-  return flush_resumed(L, op, GEV_WANT_READ);
-}
-static int flush_wk(lua_State *L, int status, lua_KContext op) {
-  (void)status;
-  return flush_resumed(L, op, GEV_WANT_WRITE);
 }
 
 /* ws:_flush(caller, timeout) -> true | nil, message, code */
@@ -143,7 +137,7 @@ static int call_slow(lua_State *L, const char *name, int nargs) {
 static int write_out(lua_State *L, struct gev_websocket *w, int op) {
   ssize_t r = w->turn ? GEV_WANT_WRITE : pump(w);
   if (r == 0) return sent(L, gev_hub(L), op);
-  if (!gev_websocket_waits(r)) return gev_stream_fail(L, w->s, r);
+  if (!gev_stream_must_wait(r)) return gev_stream_fail(L, w->s, r);
   lua_settop(L, 1);
   lua_pushstring(L, op_names[op]);
   return call_slow(L, "_drain", 2);
@@ -157,7 +151,7 @@ static int m_send(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) gev_checkcallable(L, 2);
   luaL_checkoption(L, 3, "text", kinds);
   if (w->ending) return gev_websocket_push_end(L, w);
-  if (w->turn || pending(w) || lua_type(L, 2) != LUA_TSTRING)
+  if (w->turn || has_output(w) || lua_type(L, 2) != LUA_TSTRING)
     return call_slow(L, "_send", 3);
   int n = add(L, w, true);
   return n ? n : write_out(L, w, OP_SEND);
@@ -176,9 +170,11 @@ static int m_ping(lua_State *L) {
   return write_out(L, w, OP_PING);
 }
 
-/* ws:_pending() -> bytes that are to go out */
+/* ws:_pending() -> bytes that are to go out; 1 where only the transport knows */
 static int m_pending(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)pending(gev_websocket_check(L)));
+  struct gev_websocket *w = gev_websocket_check(L);
+  size_t n = pending(w);
+  lua_pushinteger(L, n ? (lua_Integer)n : has_output(w));
   return 1;
 }
 

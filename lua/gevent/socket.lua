@@ -3,7 +3,10 @@
 -- failure of the world is `nil, message, code`, misuse raises.
 -- @module gevent.socket
 local core = require "gevent._core"
+local ssl = require "gevent.ssl"
 local waiting = require "gevent._wait"
+require "gevent.config" -- which chooses the resolver
+local resolver = require "gevent.resolver"
 
 local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
 local BACKLOG = 1024
@@ -18,13 +21,7 @@ local socket = {
 
 -- names ----------------------------------------------------------------------
 
--- The look-up of that name: of the resolver that was chosen, else of the
--- thread pool.
-local function lookup(name, ...)
-  local resolver = core.hub.resolver
-  if resolver then return resolver[name](resolver, ...) end
-  return core[name](...)
-end
+local lookup = resolver.lookup
 
 --- Looks up the addresses of a host, and the port of a service.
 -- @tparam ?string host
@@ -50,36 +47,18 @@ end
 --- The first IPv4 address of a host.
 -- @tparam string name
 -- @return address; or nil, message, "EAI_..."
-function socket.gethostbyname(name)
-  if core.isnumeric(name) == "inet" then return name end
-  local list, message, code = socket.getaddrinfo(name, nil, {family = "inet"})
-  if not list then return nil, message, code end
-  return list[1].host
-end
+function socket.gethostbyname(name) return lookup("gethostbyname", name) end
 
 --- The name of a host and its IPv4 addresses.
 -- @tparam string name
 -- @treturn[1] table `{name=, aliases={...}, addresses={...}}`
 -- @return[2] nil, message, "EAI_..."
-function socket.gethostbyname_ex(name)
-  local list, message, code = socket.getaddrinfo(name, nil,
-    {family = "inet", flags = "canonname"})
-  if not list then return nil, message, code end
-  local addresses = {}
-  for i, address in ipairs(list) do addresses[i] = address.host end
-  local canonical = list[1].canonname or name
-  local aliases = canonical ~= name and {name} or {}
-  return {name = canonical, aliases = aliases, addresses = addresses}
-end
+function socket.gethostbyname_ex(name) return lookup("gethostbyname_ex", name) end
 
 --- The name of a numeric address.
 -- @tparam string ip
 -- @return as `gethostbyname_ex`
-function socket.gethostbyaddr(ip)
-  local name, message, code = socket.getnameinfo(ip, 0, "namereqd")
-  if not name then return nil, message, code end
-  return {name = name, aliases = {}, addresses = {ip}}
-end
+function socket.gethostbyaddr(ip) return lookup("gethostbyaddr", ip) end
 
 --- The name of this machine.
 -- @function gethostname
@@ -89,15 +68,7 @@ socket.gethostname = core.gethostname
 --- The full name of a host: the canonical one, if there is one with a dot.
 -- @tparam[opt] string name this machine by default
 -- @treturn string
-function socket.getfqdn(name)
-  if name == nil or name == "" or name == "0.0.0.0" then name = core.gethostname() end
-  if core.isnumeric(name) then
-    return socket.getnameinfo(name, 0, "namereqd") or name
-  end
-  local list = socket.getaddrinfo(name, nil, {flags = "canonname"})
-  local canonical = list and list[1].canonname
-  return canonical and canonical:find(".", 1, true) and canonical or name
-end
+function socket.getfqdn(name) return lookup("getfqdn", name) end
 
 -- bind and connect by name ------------------------------------------------------
 
@@ -248,13 +219,33 @@ local function connectany(host, port, source)
   return race(interlace(list), source)
 end
 
+-- The same with TLS on top.
+local function connecttls(host, port, source, context, opts)
+  local sock, message, code = connectany(host, port, source)
+  if not sock then return nil, message, code end
+  return context:wrap_socket(sock, {
+    server_hostname = opts.server_hostname or host,
+    session = opts.session,
+  })
+end
+
+-- The context that the option `ssl` stands for.
+local function contextof(option)
+  if option == true then return ssl.default_client_context() end
+  if ssl.iscontext(option) then return option end
+  error("bad argument #3 to 'create_connection' (ssl must be true or an "
+    .. "SSLContext)", 3)
+end
+
 --- Connects to a host by name or address: the addresses of a name are raced,
 -- IPv6 and IPv4 in turn (RFC 8305), and the losers closed.
 -- @tparam string host
 -- @tparam integer port
 -- @tparam[opt] table opts `timeout` (seconds, for all of it),
--- `source_address` (host to bind to)
--- @treturn[1] socket
+-- `source_address` (host to bind to), `ssl` (true, or an SSLContext),
+-- `server_hostname` (whose certificate is expected, `host` by default),
+-- `session` (of an earlier TLS connection)
+-- @treturn[1] socket a TLS socket with `ssl`
 -- @return[2] nil, message, code
 function socket.create_connection(host, port, opts)
   if type(host) ~= "string" then
@@ -267,8 +258,12 @@ function socket.create_connection(host, port, opts)
     error("bad argument #3 to 'create_connection' (timeout must be a number "
       .. "of seconds >= 0)", 2)
   end
-  if timeout == nil then return connectany(host, port, source) end
-  return waiting.with_timeout(timeout, connectany, host, port, source)
+  local connect, context = connectany, opts and opts.ssl or nil
+  if context then
+    connect, context = connecttls, contextof(context)
+  end
+  if timeout == nil then return connect(host, port, source, context, opts) end
+  return waiting.with_timeout(timeout, connect, host, port, source, context, opts)
 end
 
 -- create_server -------------------------------------------------------------------
