@@ -182,11 +182,12 @@ describe("websocket pings", function()
     local all = {}
     for i = 1, 500 do all[i] = masked(9, i .. ("."):rep(100)) end
     all = table.concat(all)
-    for _ = 1, 100 do
+    for _ = 1, 10 do
       sock:sendall(all)
       assert.is_true(ws:_pending() < 10000)
     end
     sock:sendall(masked(9, "the last one"))
+    sock:setsockopt("rcvbuf", 1048576) -- small ones are slow
     local pong
     repeat pong = assert(peer.read(sock)) until pong.payload == "the last one"
     sock:sendall(masked(1, "x"))
@@ -283,13 +284,14 @@ describe("websocket receive", function()
     end)
     local sender = gevent.spawn(function()
       local many = masked(1, "x"):rep(1000)
-      for _ = 1, 20 do sock:sendall(many) end
+      while not done do sock:sendall(many) end
+      sock:shutdown("w")
     end)
-    for _ = 1, 20000 do assert.equal("x", (ws:receive())) end
+    while turns < 3 do assert.equal("x", (ws:receive())) end
     done = true
+    repeat local data = ws:receive() until not data
     g:join()
     sender:join()
-    assert.is_true(turns > 1)
     sock:close()
   end)
 end)
