@@ -170,7 +170,7 @@ static int m_ping(lua_State *L) {
   return write_out(L, w, OP_PING);
 }
 
-/* ws:_pending() -> bytes that are to go out; 1 where only the transport knows */
+/* ws:_pending() -> bytes that are to go out; 1 where the transport has them. */
 static int m_pending(lua_State *L) {
   struct gev_websocket *w = gev_websocket_check(L);
   size_t n = pending(w);

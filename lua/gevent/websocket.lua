@@ -31,12 +31,20 @@ end
 -- and the only one that sends a message in parts.
 local Turn = {__close = function(turn)
   local ws, lock = turn.ws, turn.ws._lock
+  ws._sender = nil
   lock:release()
   ws:_hold(lock:locked())
 end}
 
+-- Has the greenlet the turn already, so that it must not wait for it? Then it is in
+-- the iterator of a message in parts.
+local function hasturn(ws)
+  return ws._sender ~= nil and ws._sender == core.getcurrent()
+end
+
 -- Takes the turn; nil at the deadline.
 local function taketurn(ws, deadline)
+  if hasturn(ws) then error("the iterator of a message must not send", 0) end
   local lock = ws._lock
   if not lock then
     lock = core.Semaphore()
@@ -46,6 +54,7 @@ local function taketurn(ws, deadline)
     return nil, "timed out", "timeout"
   end
   ws:_hold(true)
+  ws._sender = core.getcurrent()
   return setmetatable({ws = ws}, Turn)
 end
 
@@ -123,9 +132,11 @@ local function finish(ws)
     ws._stream:close()
     ws._over:set()
   end})
-  local turn, message, code = taketurn(ws, deadline)
-  if not turn then return nil, message, code end
-  local ok
+  local turn, ok, message, code
+  if not hasturn(ws) then
+    turn, message, code = taketurn(ws, deadline)
+    if not turn then return nil, message, code end
+  end
   do
     local _turn <close> = turn
     ok, message, code = ws:_flush("close", remaining(deadline))
