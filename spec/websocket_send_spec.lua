@@ -292,6 +292,22 @@ describe("websocket send of an iterator", function()
     sock:close()
   end)
 
+  it("does not keep a close waiting", function()
+    local ws, sock = peer.pair()
+    local gate = helper.gate()
+    local sender = helper.spawn_blocked(ws.send, ws, function()
+      gate:wait()
+      return "late"
+    end)
+    local closer = helper.spawn_blocked(ws.close, ws, 3000)
+    assert.equal(3000, peer.read(sock).code)
+    sock:sendall(masked(8, closing(3000)))
+    assert.is_true(closer:get())
+    gate:open()
+    assert.same(list(nil, "", "closed", 3000), list(sender:get()))
+    sock:close()
+  end)
+
   it("ends it when the sender is killed between two parts", function()
     local ws, sock = peer.pair()
     local gate = helper.gate()
@@ -316,7 +332,6 @@ helper.battery("websocket send", function()
     call = function() return ws:send("x") end,
     release = function() reader = gevent.spawn(sock.read, sock, "a") end,
     expect = function(ok) assert.is_true(ok) end,
-    fname = "acquire",
     cleanup = function()
       sock:close()
       ws:close()

@@ -78,6 +78,7 @@ static int flush_k(lua_State *L, int status, lua_KContext op) {
   struct gev_websocket *w = gev_websocket_check(L);
   int64_t deadline = gev_fd_deadline(h);
   enum gev_verdict v = gev_fd_resume(L, h, &w->s->fd, GEV_WRITE);
+  if (v == GEV_CLOSED && !pending(w)) return push_true(L); /* by another */
   if (v == GEV_CLOSED && w->ending) return gev_websocket_push_end(L, w);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
   return flush_run(L, w, (int)op, false, deadline);

@@ -50,7 +50,7 @@ local function taketurn(ws, deadline)
     lock = core.Semaphore()
     ws._lock = lock
   end
-  if not lock:acquire(0) and not core.semacquire(lock, remaining(deadline), "acquire") then
+  if not core.semacquire(lock, remaining(deadline), "WebSocket:send") then
     return nil, "timed out", "timeout"
   end
   ws:_hold(true)
@@ -58,13 +58,18 @@ local function taketurn(ws, deadline)
   return setmetatable({ws = ws}, Turn)
 end
 
+local function flush(ws)
+  local _done <close> = setmetatable({}, {__close = function() ws._flushing = nil end})
+  local deadline = after(ws._timeout)
+  local turn <close> = taketurn(ws, deadline)
+  if turn then ws:_flush("send", remaining(deadline)) end
+end
+
 -- Nobody waits for what is in the output: somebody has to.
 local function flushlater(ws)
-  core.spawn_raw(function()
-    local deadline = after(ws._timeout)
-    local turn <close> = taketurn(ws, deadline)
-    if turn then ws:_flush("send", remaining(deadline)) end
-  end)
+  if ws._flushing then return end
+  ws._flushing = true
+  core.spawn_raw(flush, ws)
 end
 
 methods._flush_later = flushlater
@@ -124,6 +129,17 @@ end
 
 -- Closing ---------------------------------------------------------------------------------
 
+-- Writes the output out, with the Close at its end; waits for a turn only where it
+-- has to wait anyway.
+local function flushclose(ws, deadline)
+  local ok, message, code = ws:_flush("close", 0)
+  if ok or code ~= "timeout" then return ok, message, code end
+  if hasturn(ws) then return ws:_flush("close", remaining(deadline)) end
+  local turn <close>, why, what = taketurn(ws, deadline)
+  if not turn then return nil, why, what end
+  return ws:_flush("close", remaining(deadline))
+end
+
 -- The closing handshake, after our Close has been put into the output: writes it
 -- out, waits for the answer, gives up the stream.
 local function finish(ws)
@@ -132,15 +148,7 @@ local function finish(ws)
     ws._stream:close()
     ws._over:set()
   end})
-  local turn, ok, message, code
-  if not hasturn(ws) then
-    turn, message, code = taketurn(ws, deadline)
-    if not turn then return nil, message, code end
-  end
-  do
-    local _turn <close> = turn
-    ok, message, code = ws:_flush("close", remaining(deadline))
-  end
+  local ok, message, code = flushclose(ws, deadline)
   if ok then
     ok, message, code = ws:_await(remaining(deadline))
   end
