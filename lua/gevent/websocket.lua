@@ -42,15 +42,15 @@ local function hasturn(ws)
   return ws._sender ~= nil and ws._sender == core.getcurrent()
 end
 
--- Takes the turn; nil at the deadline.
-local function taketurn(ws, deadline)
+-- Takes the turn; nil at the deadline. `caller` is for messages.
+local function taketurn(ws, deadline, caller)
   if hasturn(ws) then error("the iterator of a message must not send", 0) end
   local lock = ws._lock
   if not lock then
     lock = core.Semaphore()
     ws._lock = lock
   end
-  if not core.semacquire(lock, remaining(deadline), "WebSocket:send") then
+  if not core.semacquire(lock, remaining(deadline), caller or "WebSocket:send") then
     return nil, "timed out", "timeout"
   end
   ws:_hold(true)
@@ -84,7 +84,7 @@ end
 -- The rest of a send or ping that could not write all at once.
 function methods._drain(ws, caller)
   local deadline = after(ws._timeout)
-  local turn <close>, message, code = taketurn(ws, deadline)
+  local turn <close>, message, code = taketurn(ws, deadline, "WebSocket:" .. caller)
   if not turn then return nil, message, code end
   local _rest <close> = guardoutput(ws)
   return ws:_flush(caller, remaining(deadline))
