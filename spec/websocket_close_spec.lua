@@ -272,6 +272,37 @@ describe("a server that stops", function()
   end)
 end)
 
+describe("a state that is closed", function()
+  it("takes its websockets with it, whatever they wait for", function()
+    local code, out, err = helper.run_lua([[
+      local gevent = require "gevent"
+      local http = require "gevent.http"
+      local websocket = require "gevent.websocket"
+      local server = http.Server("127.0.0.1:0", function(req, res)
+        local ws <close> = websocket.upgrade(req, res, {deflate = true})
+        if req.path == "/sleep" then gevent.sleep(100) end
+        for data in ws:messages() do ws:send(data) end
+      end)
+      assert(server:start())
+      local url = "ws://127.0.0.1:" .. server.port
+      local function connect(path)
+        return assert(websocket.connect(url .. path, {deflate = true}))
+      end
+      local echo, one, two, three = connect "/", connect "/sleep", connect "/sleep", connect "/"
+      echo:send("hello")
+      assert(echo:receive() == "hello")
+      gevent.spawn(one.close, one)
+      gevent.spawn(two.send, two, function() gevent.sleep(100) return "x" end)
+      gevent.spawn(two.send, two, "after it")
+      gevent.spawn(three.receive, three)
+      gevent.sleep(0.01)
+      print "done"
+      os.exit(true, true)
+    ]])
+    assert.same({0, "done\n", ""}, {code, out, err})
+  end)
+end)
+
 helper.battery("websocket close", function()
   local ws, sock = peer.pair()
   local fresh = true
