@@ -32,11 +32,8 @@ test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:openssl   openssl        openssl       openssl      openssl
 test     cmd:ps        procps         procps-ng     procps         -
-<<<<<<< HEAD
 test     websockets    python3-websockets python3-websockets py3-websockets -
-=======
 test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
->>>>>>> tls
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
