@@ -18,6 +18,8 @@
 #include "io/file.h"
 #include "io/poller.h"
 #include "io/posix.h"
+#include "io/process.h"
+#include "io/signals.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
@@ -36,7 +38,8 @@ static const opener openers[] = {
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
     gev_open_resolve,  gev_open_http_server,
-    gev_open_file,     gev_open_posix,
+    gev_open_file,     gev_open_posix,    gev_open_process,
+    gev_open_signals,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
