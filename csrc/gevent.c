@@ -16,6 +16,7 @@
 #include "core/timeout.h"
 #include "io/fdwait.h"
 #include "io/file.h"
+#include "io/fork.h"
 #include "io/poller.h"
 #include "io/posix.h"
 #include "io/process.h"
@@ -39,7 +40,7 @@ static const opener openers[] = {
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
     gev_open_resolve,  gev_open_http_server,
     gev_open_file,     gev_open_posix,    gev_open_process,
-    gev_open_signals,
+    gev_open_signals,  gev_open_fork,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
