@@ -165,6 +165,15 @@ static void give_up_requests(struct gev_hub *h) {
   h->forking = false;
 }
 
+/* What has come for the parent will not come here; libuv would not close the
+ * handle before it does. */
+static void forget_signals(uv_handle_t *handle, void *arg) {
+  uv_signal_t *watcher = (uv_signal_t *)handle;
+  (void)arg;
+  if (handle->type == UV_SIGNAL)
+    watcher->caught_signals = watcher->dispatched_signals = 0;
+}
+
 /* Neither killed nor unwound: it goes on in the parent. */
 static void leave_behind(lua_State *L, struct gev_hub *h,
                          struct gev_greenlet *g) {
@@ -198,6 +207,7 @@ int gev_hub_forked(lua_State *L, struct gev_hub *h) {
   each_greenlet(L, h, release_others);
   each_greenlet(L, h, leave_behind);
   gev_coroutines_forget(L);
+  if (h->loop) uv_walk(h->loop, forget_signals, NULL);
   close_loop(h);
   h->external = waiting;
   h->forks++;

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/park.h"
@@ -23,11 +25,32 @@ static void rearm_main(lua_State *L, struct gev_hub *h) {
     gev_fd_rearm(L, h, g->on);
 }
 
-static void take_over(lua_State *L, struct gev_hub *h) {
+static void nothing(uv_work_t *work) { (void)work; }
+
+static void done(uv_work_t *work, int status) {
+  (void)status;
+  free(work);
+}
+
+/* libuv joins the threads of its pool when the process exits: the parent's
+ * ones, which are not here, unless it has started others meanwhile. */
+static void restart_pool(struct gev_hub *h) {
+  uv_work_t *work = malloc(sizeof *work);
+  if (work && uv_queue_work(h->loop, work, nothing, done)) free(work);
+}
+
+/* Has this process more than one thread? In doubt it has. */
+static bool has_threads(void) {
+  struct stat st;
+  return stat("/proc/self/task", &st) < 0 || st.st_nlink > 3;
+}
+
+static void take_over(lua_State *L, struct gev_hub *h, bool threads) {
   int err = gev_hub_forked(L, h);
   if (err)
     luaL_error(L, "fork: no event loop for the child: %s", uv_strerror(err));
   h->pid = getpid();
+  if (threads) restart_pool(h);
   gev_children_forked(L);
   gev_signals_forked(L);
   rearm_main(L, h);
@@ -40,9 +63,10 @@ static int lib_fork(lua_State *L) {
     return luaL_error(L, "fork: not in a callback of the hub, nor in a state "
                       "that is being closed");
   fflush(NULL); /* or both would write what io has collected */
+  bool threads = has_threads();
   pid_t pid = fork();
   if (pid < 0) return gev_fail(L, errno);
-  if (pid == 0) take_over(L, h);
+  if (pid == 0) take_over(L, h, threads);
   lua_pushinteger(L, pid);
   return 1;
 }
@@ -52,7 +76,7 @@ static int lib_fork(lua_State *L) {
 static int lib_reinit(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   bool child = h->pid != getpid();
-  if (child) take_over(L, h);
+  if (child) take_over(L, h, true);
   lua_pushboolean(L, child);
   return 1;
 }

@@ -185,6 +185,11 @@ static int process_gc(lua_State *L) {
   return 0;
 }
 
+/* An error that libuv has no name for. */
+static int no_child(lua_State *L) {
+  return gev_failmsg(L, "no child process", "ECHILD");
+}
+
 /* process_of(pid) -> process | nil, message, code: a child that was made by
  * fork. It does not keep the loop alive. */
 static int lib_process_of(lua_State *L) {
@@ -195,7 +200,7 @@ static int lib_process_of(lua_State *L) {
   gev_process_prepare(L, p);
   gev_process_started(p, (pid_t)pid);
   try_reap(p->children, p->entry);
-  return p->lost ? gev_fail(L, ECHILD) : 1;
+  return p->lost ? no_child(L) : 1;
 }
 
 /* --- methods ------------------------------------------------------------- */
@@ -206,7 +211,7 @@ static const struct gev_waitop waitpid_op = {"waitpid", true,
                                              gev_waitq_cancel, NULL};
 
 static int push_outcome(lua_State *L, const struct gev_process *p) {
-  if (p->lost) return gev_fail(L, ECHILD);
+  if (p->lost) return no_child(L);
   lua_pushinteger(L, p->returncode);
   return 1;
 }
