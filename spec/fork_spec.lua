@@ -169,8 +169,7 @@ describe("the child of a fork", function()
       local listener = socket.create_server("127.0.0.1:0")
       local _, port = listener:getsockname()
       local a, b = socket.socketpair()
-      gevent.spawn(a.recv, a, 1) -- its poll handle is registered
-      gevent.sleep(0)
+      assert(not a:recv(1, 0.001)) -- now it has a poll handle
       local timeout = gevent.Timeout.start_new(0.3 * arg[1])
       local pid = gevent.fork()
       if pid == 0 then

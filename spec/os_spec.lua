@@ -24,6 +24,19 @@ helper.battery("nb_read", function()
   }
 end)
 
+helper.battery("nb_write", function()
+  local r, w = assert(gos.pipe())
+  while gos.nb_write(w, ("x"):rep(65536), 0) do assert(true) end
+  return {
+    call = function(timeout) return gos.nb_write(w, "data", timeout) end,
+    release = function() gos.nb_read(r, 65536) end,
+    takes_timeout = true,
+    fname = "wait_write",
+    expect = function(...) assert.same({n = 1, 4}, pack(...)) end,
+    cleanup = function() gos.close(r) gos.close(w) end,
+  }
+end)
+
 describe("gevent.os", function()
   it("reads and writes descriptors that block", function()
     local t <close> = temporary()

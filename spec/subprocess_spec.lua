@@ -239,7 +239,7 @@ describe("the descriptors of a child", function()
     local found = false
     for _, fd in ipairs(all) do found = found or fd == number end
     assert.is_true(found, "its flag was changed")
-    local passed = inherited {pass_fds = {a:fileno()}}
+    local passed = inherited {pass_fds = {a}}
     table.sort(passed)
     assert.equal(a:fileno(), passed[#passed])
     assert.same({0, 1, 2, 3}, inherited {})

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "io/filejob.h"
+#include "io/posix.h"
 #include "io/quiet.h"
 #include "io/reader.h"
 
@@ -165,7 +166,7 @@ static int lib_pipe_file(lua_State *L) {
   int fds[2];
   struct gev_file *ours = gev_file_new(L), *other = gev_file_new(L);
   gev_loop(L, ours->s.hub);
-  if (pipe2(fds, O_CLOEXEC) < 0) return gev_fail(L, errno);
+  if (gev_make_pipe(fds, false) < 0) return gev_fail(L, errno);
   other->s.fd.fd = other->number = fds[reading];
   int err = gev_file_adopt(L, ours, fds[!reading], false);
   if (err) close(fds[!reading]);

@@ -88,18 +88,18 @@ static int lib_make_nonblocking(lua_State *L) {
 }
 
 #ifdef __linux__
-static int make_pipe(int *fds) {
-  return pipe2(fds, O_CLOEXEC | O_NONBLOCK);
+int gev_make_pipe(int *fds, bool nonblocking) {
+  return pipe2(fds, O_CLOEXEC | (nonblocking ? O_NONBLOCK : 0));
 }
 #else
-static bool prepare(int fd) {
+static bool prepare(int fd, bool nonblocking) {
   return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
-         fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+         (!nonblocking || fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 }
 
-static int make_pipe(int *fds) {
+int gev_make_pipe(int *fds, bool nonblocking) {
   if (pipe(fds) < 0) return -1;
-  if (prepare(fds[0]) && prepare(fds[1])) return 0;
+  if (prepare(fds[0], nonblocking) && prepare(fds[1], nonblocking)) return 0;
   close(fds[0]);
   close(fds[1]);
   return -1;
@@ -110,7 +110,7 @@ static int make_pipe(int *fds) {
  * close-on-exec, the caller's. */
 static int lib_pipe(lua_State *L) {
   int fds[2];
-  if (make_pipe(fds) < 0) return gev_fail(L, errno);
+  if (gev_make_pipe(fds, true) < 0) return gev_fail(L, errno);
   lua_pushinteger(L, fds[0]);
   lua_pushinteger(L, fds[1]);
   return 2;

@@ -167,8 +167,10 @@ local function start(command, opts, fname)
   local fds, streams, code = standard(opts, keep, fname)
   if not fds then return nil, streams, code end
   local file = opts.executable or args[1]
-  local inherit = opts.pass_fds or {}
-  if opts.close_fds == false then inherit = false end
+  local inherit = opts.close_fds ~= false and {}
+  if inherit then
+    for i, fd in ipairs(opts.pass_fds or {}) do inherit[i] = core.fileno(fd) end
+  end
   local process, message
   process, message, code = core.spawn_process(file, args, env, opts.cwd, fds,
     {inherit = inherit, detached = opts.start_new_session, uid = opts.uid, gid = opts.gid})
@@ -331,7 +333,7 @@ end
 -- `gevent.fileobject`, a socket, a descriptor), `cwd`, `env` (name -> value, in place
 -- of the parent's), `shell` (the list's first string is for the shell),
 -- `executable` (the program, where the first argument is to be another name),
--- `start_new_session`, `pass_fds` (list of descriptors that it inherits),
+-- `start_new_session`, `pass_fds` (list of descriptors, sockets, files that it inherits),
 -- `close_fds=false` (it inherits all that are not close-on-exec), `uid`, `gid`
 -- @treturn[1] Popen
 -- @return[2] nil, message, code: "ENOENT" where there is no such program
