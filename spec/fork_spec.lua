@@ -30,6 +30,13 @@ local function run(code)
   return out
 end
 
+--- A test that forks while threads of the pool are at work. AddressSanitizer's
+-- allocator does not stand that: a lock that such a thread holds is never released in
+-- the child.
+local function it_with_threads(name, body)
+  if os.getenv "GEVENT_SPEC_MODE" ~= "asan" then it(name, body) end
+end
+
 -- A child that ends with code 7 when it is told to.
 local function forked()
   local r, w = assert(gos.pipe())
@@ -135,7 +142,7 @@ describe("the child of a fork", function()
     assert.equal("end\n", out)
   end)
 
-  it("leaves the parent's sockets, timers and poll handles alone", function()
+  it_with_threads("leaves the parent's sockets, timers and poll handles alone", function()
     run [[
       local a, b = socket.socketpair()
       local got = gevent.spawn(function() return a:recv(10), a:recv(10) end)
@@ -205,7 +212,7 @@ describe("the child of a fork", function()
     assert.equal("1\n", out)
   end)
 
-  it("of a loop with requests and files under way", function()
+  it_with_threads("of a loop with requests and files under way", function()
     run [[
       local fileobject = require "gevent.fileobject"
       local path = os.tmpname()
@@ -218,7 +225,8 @@ describe("the child of a fork", function()
         if pid == 0 then
           file = nil
           collectgarbage()
-          assert(socket.getaddrinfo("localhost", 80))
+          local null = assert(fileobject.open("/dev/null"))
+          assert(null:read("a") == "") -- threads of its own do this
           os.exit(0, true)
         end
         child_ends(pid)
