@@ -16,8 +16,13 @@
 #include "core/sleep.h"
 #include "core/timeout.h"
 #include "io/fdwait.h"
+#include "io/file.h"
+#include "io/fork.h"
 #include "io/monitor.h"
 #include "io/poller.h"
+#include "io/posix.h"
+#include "io/process.h"
+#include "io/signals.h"
 #include "io/threadpool.h"
 #include "io/watcher.h"
 #include "net/ares.h"
@@ -52,6 +57,11 @@ static const opener openers[] = {
     gev_open_queue,
     gev_open_fdwait,
     gev_open_poller,
+    gev_open_file,
+    gev_open_posix,
+    gev_open_process,
+    gev_open_signals,
+    gev_open_fork,
     gev_open_monitor,
     gev_open_threadpool,
     gev_open_watcher,
