@@ -16,6 +16,7 @@
 #include "core/timeout.h"
 #include "io/fdwait.h"
 #include "io/poller.h"
+#include "net/luasocket.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "proto/http_server.h"
@@ -34,6 +35,7 @@ static const opener openers[] = {
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
     gev_open_resolve,  gev_open_http_server,
+    gev_open_luasocket,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

@@ -1,0 +1,60 @@
+--- What has been replaced, and by what it was before. Private to
+-- `gevent.monkey`.
+local saved = {
+  modules = {}, -- module name -> {field -> what it was, or NONE}
+}
+
+local NONE = setmetatable({}, {__tostring = function() return "(none)" end})
+
+--- Replaces fields of a module's table, in place, and remembers what they
+-- were. A field that was replaced before keeps its first original.
+-- @tparam string name of the module
+-- @tparam table target its table
+-- @tparam table items field -> new value
+function saved.replace(name, target, items)
+  local originals = saved.modules[name] or {}
+  saved.modules[name] = originals
+  for field, value in pairs(items) do
+    if originals[field] == nil then
+      local was = target[field]
+      originals[field] = was == nil and NONE or was
+    end
+    target[field] = value
+  end
+end
+
+--- Notes that a module is replaced whole, before anybody has loaded it.
+function saved.mark(name)
+  saved.modules[name] = saved.modules[name] or {}
+end
+
+function saved.is_patched(name)
+  return saved.modules[name] ~= nil
+end
+
+--- A C module that was never loaded, or nil: past package.preload, where the
+-- replacement is.
+local function load_original(name)
+  local path = package.searchpath(name, package.cpath)
+  local open = path and package.loadlib(path, "luaopen_" .. name:gsub("%.", "_"))
+  return open and open(name, path)
+end
+
+local unloaded = {} -- module name -> what load_original gave
+
+--- A field of a module as it was.
+-- @return the value, or nil
+function saved.original(name, field)
+  local originals = saved.modules[name]
+  local was = originals and originals[field]
+  if was == NONE then return nil end
+  if was ~= nil then return was end
+  if originals and next(originals) == nil then
+    if unloaded[name] == nil then unloaded[name] = load_original(name) or false end
+    return unloaded[name] and unloaded[name][field]
+  end
+  local module = name == "_G" and _G or package.loaded[name] or require(name)
+  return module[field]
+end
+
+return saved
