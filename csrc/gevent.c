@@ -15,7 +15,9 @@
 #include "core/sleep.h"
 #include "core/timeout.h"
 #include "io/fdwait.h"
+#include "io/file.h"
 #include "io/poller.h"
+#include "io/posix.h"
 #include "net/luasocket.h"
 #include "net/resolve.h"
 #include "net/socket.h"
@@ -36,6 +38,7 @@ static const opener openers[] = {
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
     gev_open_resolve,  gev_open_http_server,
     gev_open_luasocket,
+    gev_open_file,     gev_open_posix,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

@@ -1,5 +1,5 @@
 /* io/stream.h - layer: io. A buffered byte stream over a transport: what
- * sockets, TLS sockets and pipes have in common.
+ * sockets, TLS sockets, pipes and files have in common.
  *
  * A userdata that is a stream begins with a gev_stream_object. Input that was
  * read but not asked for stays in `in`, in the order it came; a read that
@@ -40,7 +40,11 @@ void gev_stream_closed(lua_State *L, struct gev_hub *h,
                        struct gev_stream *s);
 /* What kinds of stream there are: their classes stand side by side, so that
  * one comparison tells whether a userdata is any of them. */
-enum gev_stream_kind { GEV_STREAM_SOCKET, GEV_STREAM_KINDS };
+enum gev_stream_kind {
+  GEV_STREAM_SOCKET,
+  GEV_STREAM_FILE,
+  GEV_STREAM_KINDS
+};
 extern const struct gev_class gev_stream_classes[GEV_STREAM_KINDS];
 
 void gev_stream_typeerror(lua_State *L, int idx);

@@ -42,6 +42,11 @@ static int pieces_out(struct gev_stream *s, struct iovec *iov) {
   return 1;
 }
 
+/* Is what write has taken out? As transport settle. */
+static ssize_t settle(struct gev_stream *s) {
+  return s->ops->settle ? s->ops->settle(s) : 0;
+}
+
 static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                const struct writer *w, size_t sent, bool once,
                int64_t deadline) {
@@ -51,14 +56,15 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     int n = pieces_out(s, iov); /* what was written before goes first */
     bool before = n > 0;
     if (!before) n = w->pieces(L, s, sent, iov);
-    if (n == 0) break;
-    ssize_t put = s->ops->write(s, iov, n);
+    ssize_t put = n ? s->ops->write(s, iov, n) : settle(s);
+    if (n == 0 && put == 0) break;
     if (put >= 0 && before) {
       gev_bytes_drop(&s->out, (size_t)put);
     } else if (put >= 0) {
       sent += (size_t)put;
     } else if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) {
-      return failed(L, gev_stream_fail(L, s, put), sent);
+      int results = gev_stream_fail(L, s, put);
+      return s->ops->settle ? results : failed(L, results, sent);
     } else if (once) {
       return failed(L, gev_failtimeout(L), sent);
     } else {
@@ -197,7 +203,7 @@ static int m_sendall(lua_State *L) {
   if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), 0);
   ssize_t put = 0;
   if (iov.iov_len && !s->out.data) put = s->ops->write(s, &iov, 1);
-  if (put == (ssize_t)iov.iov_len) /* as nearly always */
+  if (put == (ssize_t)iov.iov_len && !s->ops->settle) /* nearly always */
     return gev_must_yield(L, s->hub) ? yield_turn(L, s->hub, &sendall_writer)
                                      : done_true(L, s, 0);
   if (put < 0 && put != GEV_WANT_READ && put != GEV_WANT_WRITE)
@@ -260,7 +266,15 @@ static int finish_close(lua_State *L, struct gev_hub *h,
   return 1;
 }
 
-enum { THEN_SELF, THEN_CLOSE };
+enum { THEN_SELF, THEN_CLOSE, THEN_TRUE };
+
+/* What could not be written is an error of close, as in io, where it had
+ * been taken already. */
+static int close_failed(lua_State *L, struct gev_hub *h,
+                        struct gev_stream *s, ssize_t put) {
+  finish_close(L, h, s);
+  return s->ops->settle ? gev_stream_fail(L, s, put) : 1;
+}
 
 static const struct gev_waitop flush_op = {"flush", true, gev_fd_cancel,
                                            gev_fd_describe};
@@ -289,12 +303,14 @@ static int flush_rk(lua_State *L, int status, lua_KContext after) {
 static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                      bool once, int64_t deadline, lua_KContext after) {
   struct iovec iov;
-  while (s->fd.fd >= 0 && pieces_out(s, &iov)) {
-    ssize_t put = s->ops->write(s, &iov, 1);
+  while (s->fd.fd >= 0) {
+    int n = pieces_out(s, &iov);
+    ssize_t put = n ? s->ops->write(s, &iov, n) : settle(s);
+    if (n == 0 && put == 0) break;
     if (put >= 0) {
       gev_bytes_drop(&s->out, (size_t)put);
     } else if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) {
-      return after == THEN_CLOSE ? finish_close(L, h, s)
+      return after == THEN_CLOSE ? close_failed(L, h, s, put)
                                  : gev_stream_fail(L, s, put);
     } else if (once) {
       return after == THEN_CLOSE ? finish_close(L, h, s)
@@ -305,11 +321,14 @@ static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     }
   }
   if (after == THEN_CLOSE) return finish_close(L, h, s);
-  lua_pushvalue(L, 1);
+  if (after == THEN_TRUE)
+    lua_pushboolean(L, true);
+  else
+    lua_pushvalue(L, 1);
   return 1;
 }
 
-/* s:flush() -> s | nil, message, code */
+/* s:flush() -> s (of a file true, as in io) | nil, message, code */
 static int m_flush(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
@@ -317,7 +336,8 @@ static int m_flush(lua_State *L) {
   int64_t deadline = own_deadline(L, &once);
   gev_fd_claim(L, h, &s->fd, GEV_WRITE, &flush_op);
   if (s->fd.fd < 0) return gev_fail(L, EBADF);
-  return flush_run(L, h, s, once, deadline, THEN_SELF);
+  bool file = gev_test(L, 1, &gev_stream_classes[GEV_STREAM_FILE]) != NULL;
+  return flush_run(L, h, s, once, deadline, file ? THEN_TRUE : THEN_SELF);
 }
 
 /* Collects the arguments in the buffer; should it be flushed now? */
@@ -449,7 +469,8 @@ static int m_close(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   lua_settop(L, 1);
-  if (!s->out.data || s->fd.fd < 0) return finish_close(L, h, s);
+  if ((!s->out.data && !s->ops->settle) || s->fd.fd < 0)
+    return finish_close(L, h, s);
   bool once = s->timeout == 0 || s->fd.user[GEV_WRITE] || !h->current ||
               (L != h->L && !lua_isyieldable(L)) || L != h->running ||
               gev_has_pending(h->current) || h->closing;

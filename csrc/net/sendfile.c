@@ -6,15 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/sendfile.h>
 #endif
 
+#include "io/file.h"
+#include "io/quiet.h"
 #include "net/socket.h"
 
 enum { JOB = 5, CHUNK = 1 << 20 };
@@ -57,22 +56,12 @@ static ssize_t step_by_hand(struct job *j) {
 }
 
 #ifdef __linux__
-/* sendfile knows no MSG_NOSIGNAL: a peer that is gone would raise SIGPIPE. The
- * signal is kept off this thread, and one that came is taken away again. */
 static ssize_t quiet_sendfile(struct job *j) {
-  const struct timespec now = {0, 0};
-  sigset_t pipe, before, pending;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  struct gev_quiet quiet;
+  gev_quiet_begin(&quiet);
   ssize_t put = sendfile(j->sock->s.fd.fd, j->fd, &j->offset,
                          step_size(j, CHUNK));
-  int err = errno;
-  if (put < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE))
-    sigtimedwait(&pipe, NULL, &now);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  errno = err;
+  gev_quiet_end(&quiet, put < 0 && errno == EPIPE);
   return put;
 }
 #endif
@@ -149,12 +138,11 @@ static int yield_k(lua_State *L, int status, lua_KContext ctx) {
              gev_deadline(j->sock->s.timeout));
 }
 
-/* The descriptor of the file at idx: a number, or one of io's. */
+/* The descriptor of the file at idx: a number, a file of io's or of ours. */
 static int check_file(lua_State *L, int idx) {
-  if (lua_isinteger(L, idx)) return (int)lua_tointeger(L, idx);
-  luaL_Stream *stream = luaL_checkudata(L, idx, LUA_FILEHANDLE);
-  luaL_argcheck(L, stream->closef, idx, "a closed file");
-  return fileno(stream->f);
+  int fd = gev_check_fd(L, idx);
+  luaL_argcheck(L, fd >= 0, idx, "a closed file");
+  return fd;
 }
 
 static off_t opt_offset(lua_State *L, int idx, lua_Integer fallback) {

@@ -60,7 +60,8 @@ static void socket_close(struct gev_hub *h, struct gev_stream *s) {
 }
 
 static const struct gev_transport socket_transport = {
-    socket_read, socket_write, socket_shutdown, socket_close, NULL};
+    .read = socket_read, .write = socket_write,
+    .shutdown = socket_shutdown, .close = socket_close};
 
 /* --- making -------------------------------------------------------------- */
 

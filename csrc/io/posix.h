@@ -1,0 +1,10 @@
+/* io/posix.h - layer: io. System calls on descriptors that are nobody's
+ * objects: what gevent.os is made of. */
+#ifndef GEV_IO_POSIX_H
+#define GEV_IO_POSIX_H
+
+#include <lua.h>
+
+void gev_open_posix(lua_State *L, int hub);
+
+#endif
