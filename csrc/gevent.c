@@ -18,6 +18,7 @@
 #include "io/file.h"
 #include "io/poller.h"
 #include "io/posix.h"
+#include "io/stdio.h"
 #include "net/luasocket.h"
 #include "net/resolve.h"
 #include "net/socket.h"
@@ -39,6 +40,7 @@ static const opener openers[] = {
     gev_open_resolve,  gev_open_http_server,
     gev_open_luasocket,
     gev_open_file,     gev_open_posix,
+    gev_open_stdio,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
