@@ -116,22 +116,26 @@ static int m_getfamily(lua_State *L) {
   return 1;
 }
 
-static int push_name(lua_State *L,
+/* As in LuaSocket the port is a string of one's own, a number of the peer. */
+static int push_name(lua_State *L, bool astext,
                      int (*get)(int, struct sockaddr *, socklen_t *)) {
   struct gev_luasocket *ls = gev_luasocket_check(L);
   struct gev_addr a = {.len = sizeof a.u};
   if (get(gev_luasocket_fd(L, 1), &a.u.sa, &a.len) < 0)
     return fail(L, errno);
   if (gev_addr_push(L, &a) == 1) return 1;
-  lua_pushstring(L, lua_tostring(L, -1)); /* the port too is a string */
-  lua_replace(L, -2);
+  if (astext) lua_tostring(L, -1);
   const char *family = gev_family_name(ls->family);
   lua_pushstring(L, family ? family : "unspec");
   return 3;
 }
 
-static int m_getsockname(lua_State *L) { return push_name(L, getsockname); }
-static int m_getpeername(lua_State *L) { return push_name(L, getpeername); }
+static int m_getsockname(lua_State *L) {
+  return push_name(L, true, getsockname);
+}
+static int m_getpeername(lua_State *L) {
+  return push_name(L, false, getpeername);
+}
 
 static int m_settimeout(lua_State *L) {
   struct gev_luasocket *ls = gev_luasocket_check(L);
@@ -301,6 +305,9 @@ static void check_argument(lua_State *L, char letter, int idx) {
     case 'S': luaL_optstring(L, idx, NULL); break;
     case 'n': luaL_checknumber(L, idx); break;
     case 'N': luaL_optnumber(L, idx, 0); break;
+    case 'p':
+      if (strcmp(lua_tostring(L, idx - 1), "*")) luaL_checkstring(L, idx);
+      break;
     case 't':
       if (!lua_isnoneornil(L, idx)) luaL_checktype(L, idx, LUA_TTABLE);
       break;
@@ -326,7 +333,7 @@ static int checked_call(lua_State *L) {
 /* checked(class|nil, form, fn) -> a C function that checks its arguments, so
  * that what it raises is what LuaSocket's would, and calls fn. A letter of
  * the form for each argument: s, S string (S: or none), n, N number, t a table
- * or none, f a family. */
+ * or none, f a family, p a port, that may be none after the host "*". */
 static int lib_checked(lua_State *L) {
   luaL_checkstring(L, 2);
   gev_checkcallable(L, 3);

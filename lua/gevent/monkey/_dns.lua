@@ -61,4 +61,5 @@ end)
 
 function dns.gethostname() return core.gethostname() end
 
-return dns
+-- Not as fields: the functions' names, in errors, would be looked for here.
+return {dns = dns}

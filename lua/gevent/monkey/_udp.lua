@@ -30,7 +30,12 @@ end
 function datagram.send(object, data)
   local stream = limit(object)
   if not stream then return nil, "refused" end
-  local sent, message, code = stream:send(data)
+  local sent, message, code
+  if data == "" then -- a stream would send nothing
+    sent, message, code = stream:sendto("", stream:getpeername())
+  else
+    sent, message, code = stream:send(data)
+  end
   if not sent then return failed(message, code) end
   return sent + 0.0
 end
@@ -125,7 +130,7 @@ methods.sendto = ls.checked("udp{unconnected}", "sss", sendto)
 methods.receive = ls.checked("udp{any}", "N", datagram.receive)
 methods.receivefrom = ls.checked("udp{unconnected}", "N", receivefrom)
 methods.setsockname = ls.checked("udp{unconnected}", "ss", setsockname)
-methods.setpeername = ls.checked("udp{any}", "sS", setpeername)
+methods.setpeername = ls.checked("udp{any}", "sp", setpeername)
 for _, state in ipairs {"connected", "unconnected"} do
   classes[state] = inet.class(("udp{%s}"):format(state), "udp{any}", methods)
   classes[state]["select{able}"] = true

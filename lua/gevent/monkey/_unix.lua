@@ -77,6 +77,11 @@ local function sendto(object, data, path)
   return datagram.sendto(object, data, name)
 end
 
+local function receivefrom(object, size)
+  local data, path = datagram.receivefrom(object, size)
+  return data, path
+end
+
 inet.methods(methods, "unixdgram{any}",
   "dirty getfd getsockname setoption settimeout gettimeout")
 local dgram_bind = ls.checked("unixdgram{unconnected}", "s", bind)
@@ -89,7 +94,7 @@ methods.setfd = ls.checked("unixdgram{any}", "n", inet.setfd)
 methods.send = ls.checked("unixdgram{connected}", "s", datagram.send)
 methods.sendto = ls.checked("unixdgram{unconnected}", "ss", sendto)
 methods.receive = ls.checked("unixdgram{any}", "N", datagram.receive)
-methods.receivefrom = ls.checked("unixdgram{unconnected}", "N", datagram.receivefrom)
+methods.receivefrom = ls.checked("unixdgram{unconnected}", "N", receivefrom)
 for _, state in ipairs {"connected", "unconnected"} do
   local name = ("unixdgram{%s}"):format(state)
   classes[state] = inet.class(name, "unixdgram{any}", methods)

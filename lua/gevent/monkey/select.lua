@@ -67,7 +67,7 @@ local function give(result, ready, objects, wanted, letter, skip, is)
   end
   table.sort(fds)
   for _, fd in ipairs(fds) do result[#result + 1] = objects[fd] end
-  for i = 1, #result do result[result[i]] = i end
+  for i = 1, #result do result[result[i]] = i + 0.0 end -- a float in LuaSocket
   return result
 end
 
@@ -96,10 +96,13 @@ local function select(receivers, senders, timeout)
   return readable, writable, "timeout"
 end
 
+select = core.luasocket.checked(nil, "ttN", select)
+
 local function patch()
   local module = package.loaded["socket.core"] or package.loaded.socket
   saved.mark "select"
   if module then saved.replace("select", module, {select = select}) end
 end
 
-return {select = core.luasocket.checked(nil, "ttN", select), patch = patch}
+-- Not as a field: the function's name, in errors, would be looked for here.
+return {get = function() return select end, patch = patch}

@@ -14,8 +14,8 @@ local LUA_HALF = "gevent.monkey has no '%s': it provides socket.core and "
 local function make(newtry)
   local module = {
     _SETSIZE = SET_SIZE, _SOCKETINVALID = -1,
-    dns = require "gevent.monkey._dns",
-    select = select.select,
+    dns = require "gevent.monkey._dns".dns,
+    select = select.get(),
     gettime = core.time,
     __unload = function() end,
   }

@@ -1,0 +1,103 @@
+-- Runs LuaSocket programs under the patch and under LuaSocket itself, each in
+-- an interpreter of its own. Used by the specs of gevent.monkey.
+
+local helper = require "helper"
+
+local M = {}
+
+-- What the programs get as their argument, and how each is run: all of them
+-- in one interpreter; what they print stands between two lines of marks.
+local RUNNER = [==[
+local patch, directory = arg[1], arg[2]
+if patch ~= "" then assert(load(patch))() end
+local socket = require "socket"
+local t = {}
+
+local function text(value)
+  if type(value) == "string" then return ("%q"):format(value) end
+  return (tostring(value):gsub("0x%x+", "ADDRESS"))
+end
+
+function t.show(...)
+  local parts = table.pack(...)
+  for i = 1, parts.n do parts[i] = text(parts[i]) end
+  print(table.concat(parts, " "))
+end
+
+function t.try(fn, ...)
+  local results = table.pack(pcall(fn, ...))
+  for i = 1, results.n do
+    if type(results[i]) == "string" then
+      results[i] = results[i]:gsub("^[^ ]+:%d+: ", ""):gsub("'socket%.core%.", "'socket.")
+        :gsub("'socket%.unix%.", "'socket.")
+    end
+  end
+  t.show(table.unpack(results, 1, results.n))
+end
+
+function t.names(what, list)
+  local names = {}
+  for name, value in pairs(list) do names[#names + 1] = name .. ":" .. type(value) end
+  table.sort(names)
+  print(what, table.concat(names, " "))
+end
+
+function t.pair()
+  local listener = assert(socket.bind("127.0.0.1", 0))
+  local client = assert(socket.connect(listener:getsockname(), (select(2, listener:getsockname()))))
+  return client, assert(listener:accept()), listener
+end
+
+local function print_text(...)
+  local parts = table.pack(...)
+  for i = 1, parts.n do parts[i] = tostring(parts[i]):gsub("0x%x+", "ADDRESS") end
+  io.write(table.concat(parts, "\t"), "\n")
+end
+print = print_text
+
+for i = 3, #arg do
+  io.write("== ", arg[i], "\n")
+  local ok, err = pcall(assert(loadfile(directory .. "/" .. arg[i] .. ".lua")), t)
+  if not ok then io.write("failed: ", tostring(err), "\n") end
+end
+]==]
+
+local function split(out)
+  local found, name = {}, nil
+  for line in out:gmatch("[^\n]*") do
+    local mark = line:match("^== (.*)")
+    if mark then
+      name = mark
+      found[name] = {}
+    elseif name then
+      table.insert(found[name], line)
+    end
+  end
+  return found
+end
+
+--- Runs the programs of a directory.
+-- @param patch Lua code that is run first, "" for none
+-- @return program -> list of lines
+function M.run(patch, directory, programs)
+  local code, out, err = helper.run_lua(RUNNER,
+    {args = {patch, directory, table.unpack(programs)}, timeout = 60})
+  if code ~= 0 then error(("exit %s: %s"):format(code, err), 0) end
+  return split(out)
+end
+
+--- Can a fresh interpreter load all these modules?
+function M.has(...)
+  local code = helper.run_lua("for _, name in ipairs(arg) do require(name) end", {args = {...}})
+  return code == 0
+end
+
+--- Runs `code` in a fresh interpreter; it must succeed.
+-- @return what it wrote
+function M.lua(code, opts)
+  local exit, out, err = helper.run_lua(code, opts)
+  if exit ~= 0 then error(("exit %s: %s\n%s"):format(exit, err, out), 0) end
+  return out
+end
+
+return M
