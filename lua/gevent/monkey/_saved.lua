@@ -51,7 +51,7 @@ function saved.original(name, field)
   if was ~= nil then return was end
   if originals and next(originals) == nil then
     if unloaded[name] == nil then unloaded[name] = load_original(name) or false end
-    return unloaded[name] and unloaded[name][field]
+    return unloaded[name] and unloaded[name][field] or nil
   end
   local module = name == "_G" and _G or package.loaded[name] or require(name)
   return module[field]
