@@ -58,7 +58,7 @@ struct gev_hub {
   bool parking;       /* a yield on its way out to the hub is a park */
   bool closing;       /* the state is being closed: nothing blocks any more */
   volatile int interrupted; /* SIGINT came */
-  bool watch_sigint;  /* false while the user has a watcher of his own */
+  uint32_t sigint_watchers; /* of the user's: then SIGINT is theirs */
 
   uint32_t external;  /* parked greenlets and watchers the loop will wake */
   uint32_t unref_timers;    /* of `timers`: do not keep the loop alive */

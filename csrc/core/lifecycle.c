@@ -99,6 +99,8 @@ static void close_loop(struct gev_hub *h) {
     gev_panic("the loop still has handles", "close", "");
   free(loop);
   h->loop = NULL;
+  h->sigint_watchers = 0;
+  h->external = 0; /* no greenlet waits any more; what was left, watchers */
 }
 
 void gev_hub_destroy(struct gev_hub *h) {
@@ -299,7 +301,6 @@ static void init(struct gev_hub *h, lua_State *L) {
   gev_list_init(&h->requests);
   h->switch_interval = 5000000;
   h->alarm_due = GEV_NEVER;
-  h->watch_sigint = true;
 }
 
 struct gev_hub *gev_hub_new(lua_State *L) {

@@ -156,6 +156,21 @@ static int lib_adopt(lua_State *L) {
   return err ? gev_fail(L, err) : 1;
 }
 
+/* pipe_file("r"|"w") -> file that reads or writes, file of the other end | nil,
+ * message, code. The other end blocks: it is for a child, and only to be
+ * closed. */
+static int lib_pipe_file(lua_State *L) {
+  bool reading = *luaL_checkstring(L, 1) == 'r';
+  int fds[2];
+  struct gev_file *ours = gev_file_new(L), *other = gev_file_new(L);
+  gev_loop(L, ours->s.hub);
+  if (pipe2(fds, O_CLOEXEC) < 0) return gev_fail(L, errno);
+  other->s.fd.fd = other->number = fds[reading];
+  int err = gev_file_adopt(L, ours, fds[!reading], false);
+  if (err) close(fds[!reading]);
+  return err ? gev_fail(L, err) : 2;
+}
+
 /* --- descriptors of others ----------------------------------------------- */
 
 static bool same_file(const struct stat *a, int fd) {
@@ -207,6 +222,20 @@ static int lib_borrow(lua_State *L) {
   int err = gev_file_adopt(L, f, copy, true);
   if (err) close(copy);
   return err ? gev_fail(L, err) : 1;
+}
+
+/* file_for_child(file) -> file: of a pipe that the loop polls, one of its own
+ * that blocks, for a child that knows nothing of ours; else the same. */
+static int lib_for_child(lua_State *L) {
+  struct gev_file *f = gev_test(L, 1, &gev_file_class);
+  if (!f || f->job || f->s.fd.fd < 0 || f->number != f->s.fd.fd)
+    return lua_settop(L, 1), 1;
+  struct gev_file *copy = gev_file_new(L);
+  int fd = reopen(f->number);
+  if (fd < 0) return lua_settop(L, 1), 1;
+  copy->s.fd.fd = copy->number = fd;
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return 1;
 }
 
 /* --- seek ---------------------------------------------------------------- */
@@ -308,21 +337,20 @@ static const luaL_Reg methods[] = {{"seek", m_seek},
                                    {NULL, NULL}};
 
 static void make_class(lua_State *L, int hub, bool closed) {
-  static const char *const not_ours[] = {"send", "shutdown"};
   gev_newclass(L, "file", (luaL_Reg[]){{NULL, NULL}}, 0);
   gev_stream_methods(L, hub);
   lua_pushvalue(L, hub);
   luaL_setfuncs(L, methods, 1);
-  for (size_t i = 0; i < 2; i++) {
-    lua_pushnil(L);
-    lua_setfield(L, -2, not_ours[i]);
-  }
+  lua_pushnil(L);
+  lua_setfield(L, -2, "shutdown");
   lua_pushboolean(L, closed);
   lua_setfield(L, -2, "closed");
 }
 
 static const luaL_Reg functions[] = {
-    {"FileObject", lib_adopt}, {"file_borrow", lib_borrow}, {NULL, NULL}};
+    {"FileObject", lib_adopt}, {"file_borrow", lib_borrow},
+    {"pipe_file", lib_pipe_file}, {"file_for_child", lib_for_child},
+    {NULL, NULL}};
 
 void gev_open_file(lua_State *L, int hub) {
   make_class(L, hub, false);

@@ -30,10 +30,14 @@ static ssize_t result(ssize_t n, int want) {
   return errno == EAGAIN || errno == EWOULDBLOCK ? want : -errno;
 }
 
+/* A child that was given the socket may have made it blocking: it shares our
+ * flags, so each call says for itself that it does not wait. */
+enum { SEND_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT };
+
 static ssize_t socket_read(struct gev_stream *s, void *buf, size_t n) {
   ssize_t got;
   do {
-    got = recv(s->fd.fd, buf, n, 0);
+    got = recv(s->fd.fd, buf, n, MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
   return result(got, GEV_WANT_READ);
 }
@@ -45,8 +49,8 @@ static ssize_t socket_write(struct gev_stream *s, const struct iovec *iov,
                        .msg_iovlen = (size_t)n};
   do {
     put = n == 1
-              ? send(s->fd.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-              : sendmsg(s->fd.fd, &msg, MSG_NOSIGNAL);
+              ? send(s->fd.fd, iov->iov_base, iov->iov_len, SEND_FLAGS)
+              : sendmsg(s->fd.fd, &msg, SEND_FLAGS);
   } while (put < 0 && errno == EINTR);
   return result(put, GEV_WANT_WRITE);
 }

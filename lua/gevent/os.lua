@@ -7,6 +7,7 @@ local os = {
   pipe = core.pipe,
   close = core.close_fd,
   getpid = core.getpid,
+  kill = core.send_signal,
 }
 
 -- Calls `try(fd, value)` until it can be done, waiting in between.
@@ -70,5 +71,11 @@ end
 --- The number of this process.
 -- @function getpid
 -- @treturn integer
+
+--- Sends a signal to a process.
+-- @function kill
+-- @tparam integer pid
+-- @param signal number or name; 0 only asks whether it could be sent
+-- @return true; or nil, message, code
 
 return os
