@@ -56,7 +56,7 @@ function methods:flush()
     local ok, message, code = state.output:flush()
     if not ok then return failed(message, code) end
   end
-  return self
+  return true
 end
 
 function methods:setvbuf(mode, size)

@@ -107,7 +107,7 @@ local function open(path, mode)
   mode = mode or "r"
   local stream, message, code = fileobject.open(path, mode)
   if not stream then
-    return nil, path .. ": " .. message, core.stdio_errno(code) or 0
+    return nil, message, core.stdio_errno(code) or 0
   end
   local streams = {}
   if mode:find(READ) or mode:find("+", 1, true) then streams.input = stream end

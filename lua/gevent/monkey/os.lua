@@ -11,7 +11,6 @@ local function execute(command)
     error(("bad argument #1 to 'execute' (string expected, got %s)"):format(
       type(command)), 2)
   end
-  io.stdout:flush()
   local subprocess = require "gevent.subprocess"
   local process, message, code = subprocess.Popen({SHELL, "-c", tostring(command)})
   if not process then return nil, message, code end
