@@ -274,22 +274,6 @@ static int lib_timeouts(lua_State *L) {
   return 2;
 }
 
-/* setwant(object, "read" | "write" | nil), want(object): of TLS. */
-static int lib_setwant(lua_State *L) {
-  struct gev_luasocket *ls = check_any(L, 1);
-  const char *want = luaL_optstring(L, 2, "");
-  ls->tls = true;
-  ls->want = *want == 'r' ? GEV_WANT_READ : *want == 'w' ? GEV_WANT_WRITE : 0;
-  return 0;
-}
-static int lib_want(lua_State *L) {
-  int want = check_any(L, 1)->want;
-  lua_pushstring(L, want == GEV_WANT_READ    ? "read"
-                    : want == GEV_WANT_WRITE ? "write"
-                                             : "nothing");
-  return 1;
-}
-
 /* --- functions of Lua that look like C's --------------------------------- */
 
 static int call_k(lua_State *L, int status, lua_KContext base) {
@@ -344,6 +328,12 @@ static int lib_checked(lua_State *L) {
   return 1;
 }
 
+/* shutdown(fd): both directions, of a descriptor of others'. */
+static int lib_shutdown(lua_State *L) {
+  shutdown((int)luaL_checkinteger(L, 1), SHUT_RDWR);
+  return 0;
+}
+
 /* strerror(code) -> LuaSocket's words for an errno's name | nil */
 static int lib_strerror(lua_State *L) {
   enum { MOST = 256 };
@@ -380,8 +370,7 @@ static const luaL_Reg functions[] = {{"new", lib_new},
                                      {"family", lib_family},
                                      {"setfamily", lib_setfamily},
                                      {"timeouts", lib_timeouts},
-                                     {"want", lib_want},
-                                     {"setwant", lib_setwant},
+                                     {"shutdown", lib_shutdown},
                                      {"strerror", lib_strerror},
                                      {"checked", lib_checked},
                                      {"method", lib_method},

@@ -1,6 +1,6 @@
 /* net/luasocket.h - layer: net. Objects that behave as LuaSocket's do, over a
- * stream: what gevent.monkey puts in the place of the C half of LuaSocket and
- * LuaSec. Connecting, binding and accepting are in Lua.
+ * stream: what gevent.monkey puts in the place of the C half of LuaSocket.
+ * Connecting, binding and accepting are in Lua.
  *
  * The object is a userdata whose user value is the stream, or nil. Its class
  * is its metatable, which has the class's name and the group's as keys, as
@@ -21,8 +21,6 @@ struct gev_luasocket {
   double birthday;       /* wall clock, seconds */
   int fd;                /* a descriptor that is no stream's, or -1 */
   int family;            /* AF_UNSPEC until it is known */
-  int want;              /* GEV_WANT_* of the last wait, or 0 */
-  bool tls;              /* says "wantread", "wantwrite" for "timeout" */
 };
 
 /* Argument 1, which must be of the class that upvalue 2 names. */

@@ -24,29 +24,11 @@ static int64_t wait_deadline(const struct gev_luasocket *ls, int64_t start) {
 
 /* --- failures ------------------------------------------------------------ */
 
-static const char *timeout_name(const struct gev_luasocket *ls) {
-  if (!ls->tls) return "timeout";
-  return ls->want == GEV_WANT_WRITE ? "wantwrite" : "wantread";
-}
-
 /* Pushes the words for a failure of the transport. */
-static void push_error(lua_State *L, struct gev_stream *s, ssize_t err) {
-  if (!s->ops->fail) {
-    int number = (int)-err;
-    bool gone = number == EPIPE || number == EBADF;
-    lua_pushstring(L, gone ? "closed" : gev_luasocket_strerror(number));
-    return;
-  }
-  s->ops->fail(L, s, err); /* nil, message, code */
-  const char *code = lua_tostring(L, -1);
-  bool gone = !strcmp(code, "closed") || !strcmp(code, "EPIPE") ||
-              !strcmp(code, "ECONNRESET") || !strcmp(code, "EBADF");
-  lua_pop(L, 1);
-  if (gone) {
-    lua_pop(L, 1);
-    lua_pushliteral(L, "closed");
-  }
-  lua_remove(L, -2);
+static void push_error(lua_State *L, ssize_t err) {
+  int number = (int)-err;
+  bool gone = number == EPIPE || number == EBADF;
+  lua_pushstring(L, gone ? "closed" : gev_luasocket_strerror(number));
 }
 
 /* --- receive ------------------------------------------------------------- */
@@ -146,7 +128,6 @@ static int yield_turn(lua_State *L, struct gev_stream *s, enum gev_dir dir,
 
 static int receive_blocked(lua_State *L, struct gev_luasocket *ls,
                            struct gev_stream *s, int want, size_t scanned) {
-  ls->want = want;
   if (!is_once(ls))
     return gev_stream_wait(L, s->hub, s, want, &receive_op,
                            wait_deadline(ls, lua_tointeger(L, START)),
@@ -155,7 +136,7 @@ static int receive_blocked(lua_State *L, struct gev_luasocket *ls,
   if (gev_must_yield(L, s->hub))
     return yield_turn(L, s, GEV_READ, &receive_op, (lua_KContext)scanned,
                       receive_rk);
-  lua_pushstring(L, timeout_name(ls));
+  lua_pushliteral(L, "timeout");
   return not_received(L, ls, s);
 }
 
@@ -177,7 +158,7 @@ static int receive_run(lua_State *L, struct gev_luasocket *ls,
     if (got == GEV_WANT_READ || got == GEV_WANT_WRITE)
       return receive_blocked(L, ls, s, (int)got, scanned);
     if (got < 0) {
-      push_error(L, s, got);
+      push_error(L, got);
       return not_received(L, ls, s);
     }
     gev_count_bytes(s->hub, (size_t)got);
@@ -192,7 +173,7 @@ static int receive_resumed(lua_State *L, int want, lua_KContext scanned) {
   struct gev_stream *s = gev_checkstream(L, STREAM);
   enum gev_verdict v = gev_stream_resume(L, s->hub, s, want);
   if (v == GEV_WOKEN) return receive_run(L, ls, (size_t)scanned);
-  lua_pushstring(L, v == GEV_TIMEDOUT ? timeout_name(ls) : "closed");
+  lua_pushstring(L, v == GEV_TIMEDOUT ? "timeout" : "closed");
   return not_received(L, ls, s);
 }
 
@@ -269,7 +250,6 @@ static int not_sent(lua_State *L, size_t sent) { /* words on the top */
 
 static int send_blocked(lua_State *L, struct gev_luasocket *ls,
                         struct gev_stream *s, int want, size_t sent) {
-  ls->want = want;
   if (!is_once(ls))
     return gev_stream_wait(L, s->hub, s, want, &send_op,
                            wait_deadline(ls, lua_tointeger(L, SINCE)),
@@ -277,7 +257,7 @@ static int send_blocked(lua_State *L, struct gev_luasocket *ls,
                            want == GEV_WANT_READ ? send_rk : send_wk);
   if (gev_must_yield(L, s->hub))
     return yield_turn(L, s, GEV_WRITE, &send_op, (lua_KContext)sent, send_wk);
-  lua_pushstring(L, timeout_name(ls));
+  lua_pushliteral(L, "timeout");
   return not_sent(L, sent);
 }
 
@@ -297,7 +277,7 @@ static int send_run(lua_State *L, struct gev_luasocket *ls, size_t sent) {
     if (put == GEV_WANT_READ || put == GEV_WANT_WRITE)
       return send_blocked(L, ls, s, (int)put, sent);
     if (put < 0) {
-      push_error(L, s, put);
+      push_error(L, put);
       return not_sent(L, sent);
     }
     sent += (size_t)put;
@@ -314,7 +294,7 @@ static int send_resumed(lua_State *L, int want, lua_KContext sent) {
   struct gev_stream *s = gev_checkstream(L, TO);
   enum gev_verdict v = gev_stream_resume(L, s->hub, s, want);
   if (v == GEV_WOKEN) return send_run(L, ls, (size_t)sent);
-  lua_pushstring(L, v == GEV_TIMEDOUT ? timeout_name(ls) : "closed");
+  lua_pushstring(L, v == GEV_TIMEDOUT ? "timeout" : "closed");
   return not_sent(L, (size_t)sent);
 }
 

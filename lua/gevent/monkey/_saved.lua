@@ -32,12 +32,21 @@ function saved.is_patched(name)
   return saved.modules[name] ~= nil
 end
 
---- A C module that was never loaded, or nil: past package.preload, where the
--- replacement is.
+local C_SEARCHERS = {package.searchers[3], package.searchers[4]}
+
+--- The loader of a C module, past package.preload, where a replacement is.
+-- @return function, its data; or nil
+function saved.find_original(name)
+  for _, searcher in ipairs(C_SEARCHERS) do
+    local load, data = searcher(name)
+    if type(load) == "function" then return load, data end
+  end
+end
+
+-- A C module that was never loaded, or nil.
 local function load_original(name)
-  local path = package.searchpath(name, package.cpath)
-  local open = path and package.loadlib(path, "luaopen_" .. name:gsub("%.", "_"))
-  return open and open(name, path)
+  local load, data = saved.find_original(name)
+  return load and load(name, data)
 end
 
 local unloaded = {} -- module name -> what load_original gave

@@ -1,0 +1,254 @@
+--- LuaSec, cooperative: its connections are made never to wait by themselves,
+-- and what would block waits in the loop instead. Contexts, certificates and
+-- all that does not wait stay LuaSec's own. Private to `gevent.monkey`.
+-- A connection that was made before the patch stays as it was. What LuaSec
+-- calls back during a handshake (ALPN, PSK, passwords) may not block.
+local core = require "gevent._core"
+local saved = require "gevent.monkey._saved"
+local ls = core.luasocket
+
+local CHUNK = 16384 -- bytes asked for at once: a record of TLS
+local CLASS = "SSL:Connection" -- as LuaSec calls it
+
+local states = setmetatable({}, {__mode = "k"}) -- connection -> its state
+local original = {} -- method -> LuaSec's own
+
+local WANTS = {wantread = "r", wantwrite = "w"}
+
+-- waiting ----------------------------------------------------------------------
+
+-- When an operation that begins now has to be over, by both limits; 0: at once.
+local function deadline_of(state)
+  local limit = state.block
+  if limit < 0 or state.total >= 0 and state.total < limit then limit = state.total end
+  return limit >= 0 and core.monotonic() + limit or nil
+end
+
+-- Waits for what the connection wants; false when the time is over. A poller
+-- for each role, which is closed with the connection: that wakes who waits.
+local function wait(connection, role, want, deadline)
+  local state = states[connection]
+  local letter = WANTS[want]
+  local left = deadline and math.max(0, deadline - core.monotonic())
+  if not letter or left == 0 and (state.block == 0 or state.total == 0) then return false end
+  local poller = state[role]
+  if not poller then
+    poller = core.poller()
+    if not poller or not poller:add(math.tointeger(connection:getfd()), letter) then return false end
+    state[role], state[poller] = poller, letter
+  elseif state[poller] ~= letter then
+    poller:modify(math.tointeger(connection:getfd()), letter)
+    state[poller] = letter
+  end
+  local events = poller:poll(left)
+  return events == nil or events[1] ~= nil
+end
+
+-- methods ------------------------------------------------------------------------
+
+local methods = {}
+
+function methods.settimeout(connection, seconds, mode)
+  local state = states[connection]
+  seconds = seconds == nil and -1 or tonumber(seconds)
+  if not seconds then
+    error("bad argument #1 to 'settimeout' (number expected)", 2)
+  end
+  mode = (mode or "b"):sub(1, 1)
+  if mode == "b" then
+    state.block = seconds
+  elseif mode == "t" or mode == "r" then
+    state.total = seconds
+  else
+    error("bad argument #2 to 'settimeout' (invalid timeout mode)", 2)
+  end
+  return 1.0
+end
+
+function methods.dohandshake(connection, ...)
+  local deadline = deadline_of(states[connection])
+  while true do
+    local ok, want = original.dohandshake(connection, ...)
+    if ok or not wait(connection, "reader", want, deadline) then return ok, want end
+  end
+end
+
+function methods.send(connection, data, first, last)
+  local deadline = deadline_of(states[connection])
+  while true do
+    local index, want, sent = original.send(connection, data, first, last)
+    if index or not wait(connection, "writer", want, deadline) then
+      return index, want, sent
+    end
+    first = sent + 1
+  end
+end
+
+-- Adds what has come to the state's data; nil, error where nothing has.
+local function fill(connection, state, deadline)
+  while true do
+    local data, want, partial = original.receive(connection, CHUNK)
+    data = data or partial
+    if data ~= "" then
+      state.data = state.data .. data
+      return true
+    end
+    if not wait(connection, "reader", want, deadline) then return nil, want end
+  end
+end
+
+local function take(state, n)
+  local data = state.data:sub(1, n)
+  state.data = state.data:sub(n + 1)
+  return data
+end
+
+-- Each takes what is asked for; or nil, error and what there is of it.
+local function receive_line(connection, state, deadline)
+  local from = 1
+  while true do
+    local at = state.data:find("\n", from, true)
+    if at then return (take(state, at):gsub("[\r\n]", "")) end
+    from = #state.data + 1
+    local ok, err = fill(connection, state, deadline)
+    if not ok then return nil, err, (take(state, #state.data):gsub("\r", "")) end
+  end
+end
+
+local function receive_bytes(connection, state, deadline, n)
+  while #state.data < n or state.data == "" do
+    local ok, err = fill(connection, state, deadline)
+    if not ok then return nil, err, take(state, n) end
+  end
+  return take(state, n)
+end
+
+-- Pieces are joined at the end, also where it is interrupted.
+local function receive_all(connection, state, deadline)
+  local parts = {}
+  local _ <close> = setmetatable({}, {__close = function()
+    if parts then state.data = table.concat(parts) .. state.data end
+  end})
+  local ok, err
+  repeat
+    parts[#parts + 1] = take(state, #state.data)
+    ok, err = fill(connection, state, deadline)
+  until not ok
+  local data = table.concat(parts)
+  parts = nil
+  if err == "closed" and data ~= "" then return data end
+  return nil, err, data
+end
+
+local function invalid_pattern()
+  error("bad argument #1 to 'receive' (invalid receive pattern)", 3)
+end
+
+function methods.receive(connection, pattern, prefix)
+  local state = states[connection]
+  local deadline = deadline_of(state)
+  prefix = prefix or ""
+  local receive, n = nil, tonumber(pattern)
+  if n then
+    if not (n >= 0) then invalid_pattern() end
+    if prefix ~= "" and n <= #prefix then return prefix, nil, nil end
+    receive, n = receive_bytes, n // 1 - #prefix
+  else
+    local letter = type(pattern or "*l") == "string" and (pattern or "*l"):match("^%*([la])")
+    if not letter then invalid_pattern() end
+    receive = letter == "l" and receive_line or receive_all
+  end
+  local data, err, partial = receive(connection, state, deadline, n)
+  if data then return prefix .. data, nil, nil end
+  return nil, err, prefix .. partial
+end
+
+function methods.dirty(connection)
+  return states[connection].data ~= "" or original.dirty(connection)
+end
+
+function methods.getstats(connection)
+  local received, sent, age = original.getstats(connection)
+  return received - #states[connection].data, sent, age
+end
+
+-- LuaSec makes the descriptor block, to say goodbye. Where there is no room for
+-- that it is cut off instead.
+local function make_room(connection)
+  local fd = math.tointeger(connection:getfd())
+  if not fd or fd < 0 then return end
+  local poller <close> = core.poller()
+  if poller and poller:add(fd, "w") and poller:poll(0)[1] then return end
+  ls.shutdown(fd)
+end
+
+function methods.close(connection)
+  local state = states[connection]
+  make_room(connection)
+  local reader, writer = state.reader, state.writer
+  state.reader, state.writer, state.data = nil, nil, ""
+  original.close(connection)
+  if reader then reader:close() end
+  if writer then writer:close() end
+end
+
+-- the patch ----------------------------------------------------------------------
+
+local function create(make)
+  return function(...)
+    local connection, err = make(...)
+    if not connection then return connection, err end
+    original.settimeout(connection, 0)
+    states[connection] = {
+      block = -1, total = -1, -- settimeout's, seconds
+      data = "", -- received, not asked for
+      reader = nil, writer = nil, -- pollers; each is also a key: what it watches for
+    }
+    return connection
+  end
+end
+
+-- A method that leaves the connections of before the patch to LuaSec.
+local function either(ours, theirs)
+  return function(connection, ...)
+    if states[connection] then return ours(connection, ...) end
+    return theirs(connection, ...)
+  end
+end
+
+local function patch_module(module)
+  local index = debug.getregistry()[CLASS].__index
+  local replaced = {}
+  for name, method in pairs(methods) do
+    original[name] = index[name]
+    replaced[name] = either(method, index[name])
+  end
+  saved.replace(CLASS, index, replaced)
+  saved.replace("ssl.core", module, {create = create(module.create)})
+end
+
+-- Finds ssl.core when it is asked for, and patches it.
+local function searcher(name)
+  if name ~= "ssl.core" then return nil end
+  local load, data = saved.find_original(name)
+  if not load then return "no LuaSec for gevent.monkey to patch" end
+  return function(...)
+    local module = load(...)
+    patch_module(module)
+    return module
+  end, data
+end
+
+local function patch()
+  if saved.is_patched "ssl" then return end
+  saved.mark "ssl"
+  saved.mark "ssl.core"
+  local module = package.loaded["ssl.core"]
+  if module then
+    patch_module(module)
+  else
+    table.insert(package.searchers, 2, searcher)
+  end
+end
+
+return {patch = patch}
