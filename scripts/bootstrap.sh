@@ -10,8 +10,8 @@
 set -u
 
 # group  need          Debian/Ubuntu  Fedora        Alpine         Homebrew
-# A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the need_ functions
-# below. @NAME differs between Debian's releases, see debian_name; rock:NAME
+# A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the
+# need_ functions below. @NAME differs between Debian's releases, see debian_name; rock:NAME
 # comes from LuaRocks; - is not to be had there.
 table() {
   cat <<'END'
@@ -31,6 +31,11 @@ demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:ps        procps         procps-ng     procps         -
+test     cmd:openssl   openssl        openssl       openssl        openssl
+test     mod:socket lua-socket rock:luasocket lua5.4-socket rock:luasocket
+test     mod:ssl    lua-sec    rock:luasec    lua5.4-sec    rock:luasec
+test     cmd:redis-server redis-server redis        redis          redis
+test     redis_lua     lua-redis      -             -              -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
@@ -107,6 +112,11 @@ need_markdown() {
 }
 
 need_python_gevent() { python3 -c 'import gevent' >/dev/null 2>&1; }
+
+# Pure Lua, which Debian has for Lua 5.1 to 5.3; the specs find it there.
+need_redis_lua() {
+  ! have apt-get || test -e /usr/share/lua/5.1/redis.lua
+}
 
 need_mod() { "${LUA:-lua5.4}" -e "require '$1'" >/dev/null 2>&1; }
 

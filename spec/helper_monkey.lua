@@ -149,4 +149,32 @@ function M.lua(code, opts)
   return out
 end
 
+--- Starts a server program by a shell command; `stop` ends it.
+-- @return a table with `stop()`
+function M.start(command)
+  local pipe = assert(io.popen("echo $$; exec " .. command .. " >/dev/null 2>&1 </dev/null"))
+  local pid = pipe:read("n", "l")
+  local server = {}
+  function server.stop()
+    os.execute(("kill %d 2>/dev/null"):format(pid))
+    pipe:close()
+  end
+  return server
+end
+
+--- What a shell command prints, without the last newline; nil for nothing.
+function M.output(command)
+  local pipe <close> = assert(io.popen(command))
+  local out = pipe:read("a"):gsub("\n$", "")
+  return out ~= "" and out or nil
+end
+
+--- The full name of a program, or nil.
+function M.program(name, directories)
+  return M.output(("PATH=\"$PATH:%s\" command -v %s"):format(directories or "", name))
+end
+
+--- A new directory, as short as can be: names of Unix sockets are.
+function M.directory() return assert(M.output "mktemp -d") end
+
 return M

@@ -29,15 +29,15 @@ end
 local function wait(connection, role, want, deadline)
   local state = states[connection]
   local letter = WANTS[want]
+  if not letter or state.block == 0 or state.total == 0 then return false end
   local left = deadline and math.max(0, deadline - core.monotonic())
-  if not letter or left == 0 and (state.block == 0 or state.total == 0) then return false end
-  local poller = state[role]
+  local poller, fd = state[role], math.tointeger(connection:getfd())
   if not poller then
     poller = core.poller()
-    if not poller or not poller:add(math.tointeger(connection:getfd()), letter) then return false end
+    if not poller or not poller:add(fd, letter) then return false end
     state[role], state[poller] = poller, letter
   elseif state[poller] ~= letter then
-    poller:modify(math.tointeger(connection:getfd()), letter)
+    poller:modify(fd, letter)
     state[poller] = letter
   end
   local events = poller:poll(left)
@@ -148,16 +148,12 @@ function methods.receive(connection, pattern, prefix)
   local state = states[connection]
   local deadline = deadline_of(state)
   prefix = prefix or ""
-  local receive, n = nil, tonumber(pattern)
-  if n then
-    if not (n >= 0) then invalid_pattern() end
-    if prefix ~= "" and n <= #prefix then return prefix, nil, nil end
-    receive, n = receive_bytes, n // 1 - #prefix
-  else
-    local letter = type(pattern or "*l") == "string" and (pattern or "*l"):match("^%*([la])")
-    if not letter then invalid_pattern() end
-    receive = letter == "l" and receive_line or receive_all
-  end
+  local n = tonumber(pattern)
+  local letter = type(pattern or "*l") == "string" and (pattern or "*l"):match("^%*([la])")
+  if n and not (n >= 0) or not n and not letter then invalid_pattern() end
+  if n and prefix ~= "" and n <= #prefix then return prefix, nil, nil end
+  n = n and n // 1 - #prefix
+  local receive = n and receive_bytes or letter == "l" and receive_line or receive_all
   local data, err, partial = receive(connection, state, deadline, n)
   if data then return prefix .. data, nil, nil end
   return nil, err, prefix .. partial
