@@ -11,8 +11,8 @@ set -u
 
 # group  need          Debian/Ubuntu  Fedora        Alpine         Homebrew
 # A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the
-# need_ functions below. @NAME differs between Debian's releases, see debian_name; rock:NAME
-# comes from LuaRocks; - is not to be had there.
+# need_ functions below. @NAME differs between Debian's releases, see
+# debian_name; rock:NAME comes from LuaRocks; - is not to be had there.
 table() {
   cat <<'END'
 build    compiler      gcc,libc6-dev  gcc           gcc,musl-dev   llvm

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,14 +49,9 @@ static int lib_drain(lua_State *L) {
 
 /* stdio_errno(code) -> the number that io would return with it | nil */
 static int lib_errno(lua_State *L) {
-  enum { MOST = 256 };
-  const char *code = luaL_checkstring(L, 1);
-  for (int err = 1; err < MOST; err++)
-    if (!strcmp(gev_errname(err), code)) {
-      lua_pushinteger(L, err);
-      return 1;
-    }
-  return 0;
+  int err = gev_errno(luaL_checkstring(L, 1));
+  if (err) lua_pushinteger(L, err);
+  return err != 0;
 }
 
 /* stdio_new(metatable) -> an empty userdata of that metatable */

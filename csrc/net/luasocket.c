@@ -336,14 +336,9 @@ static int lib_shutdown(lua_State *L) {
 
 /* strerror(code) -> LuaSocket's words for an errno's name | nil */
 static int lib_strerror(lua_State *L) {
-  enum { MOST = 256 };
-  const char *code = luaL_checkstring(L, 1);
-  for (int err = 1; err < MOST; err++)
-    if (!strcmp(gev_errname(err), code)) {
-      lua_pushstring(L, gev_luasocket_strerror(err));
-      return 1;
-    }
-  return 0;
+  int err = gev_errno(luaL_checkstring(L, 1));
+  lua_pushstring(L, err ? gev_luasocket_strerror(err) : NULL);
+  return 1;
 }
 
 /* method(name, class) -> the C method of that name, for that class */
