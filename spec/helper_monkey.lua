@@ -93,6 +93,12 @@ local PRELUDE = [==[
 local gevent = require "gevent"
 local monkey = require "gevent.monkey"
 local SCALE = tonumber(os.getenv "SCALE")
+if os.getenv "GEVENT_SPEC_GC" == "incremental" then
+  collectgarbage("incremental", 100, 1000, 1)
+  collectgarbage("setpause", 0)
+elseif os.getenv "GEVENT_SPEC_GC" then
+  collectgarbage("generational", 1, 1)
+end
 local open = io.open
 -- How long this process was ready to run and was not let: not its own fault.
 local function delayed()

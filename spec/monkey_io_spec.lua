@@ -140,7 +140,8 @@ local function fed(feeder, code)
     f:write('local gevent, monkey = require "gevent", require "gevent.monkey"\n', code)
   end
   return lua([[
-    local f = io.popen(("{ %s; } | '%s' '%s' 2>&1"):format(arg[2], arg[-1], arg[1]))
+    local lua = os.getenv "GEVENT_SPEC_LUA" or "'" .. arg[-1] .. "'"
+    local f = io.popen(("{ %s; } | %s '%s' 2>&1"):format(arg[2], lua, arg[1]))
     io.write(f:read "a")
     assert(f:close())
   ]], {args = {script, feeder}})

@@ -35,6 +35,23 @@ describe("monkey", function()
     ]]
   end)
 
+  it("tells who listens", function()
+    lua [[
+      local heard = {}
+      local function hear(event) heard[#heard + 1] = event.name .. " " .. event.module_name end
+      local ok, events = pcall(require, "gevent.events")
+      if ok then
+        events.subscribe(hear)
+      else
+        package.loaded["gevent.events"] = {notify = hear}
+      end
+      monkey.patch_coroutine()
+      monkey.patch_coroutine()
+      assert(table.concat(heard, ", ") == "GeventWillPatchModule coroutine, "
+        .. "GeventDidPatchModule coroutine")
+    ]]
+  end)
+
   it("refuses what is no part", function()
     lua [[
       for _, bad in ipairs {{nonsense = false}, {all = true}, {[1] = true}} do
@@ -246,6 +263,19 @@ describe("LuaSocket", function()
     ]]
   end)
 
+  it("may be preloaded, as where it is linked in", function()
+    lua [[
+      local load = package.searchers[3]("socket.core")
+      if type(load) == "function" then
+        package.preload["socket.core"] = load
+        monkey.patch_all()
+        local socket = require "socket"
+        assert(socket.tcp ~= monkey.get_original("socket.core", "tcp"))
+        assert(tostring(monkey.get_original("socket.core", "tcp")()):find "^tcp{master}")
+      end
+    ]]
+  end)
+
   it("knows errors across the patch", function()
     lua [[
       local socket = require "socket"
@@ -259,7 +289,16 @@ describe("LuaSocket", function()
     ]]
   end)
 
-  it("has a select of its own that can be patched alone", function()
+  it("has a select that can be patched alone, before or after", function()
+    lua [[
+      monkey.patch_select()
+      assert(monkey.is_module_patched "select" and not monkey.is_module_patched "socket")
+      local socket = require "socket"
+      local listener = socket.bind("127.0.0.1", 0)
+      assert(tostring(listener):find "^tcp{server}")
+      tick(function() assert(table.pack(socket.select({listener}, nil, 0.1))[3] == "timeout") end)
+      assert(monkey.get_original("socket.core", "select") ~= socket.select)
+    ]]
     lua [[
       local socket = require "socket"
       local select, tcp = socket.select, socket.tcp
@@ -272,6 +311,7 @@ describe("LuaSocket", function()
       assert(socket.select({listener}, nil, 1)[1] == listener)
       monkey.patch_socket()
       assert(monkey.get_original("socket.core", "tcp") == tcp)
+      assert(monkey.get_original("socket.core", "select") == select)
     ]]
   end)
 end)

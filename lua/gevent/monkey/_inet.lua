@@ -82,13 +82,15 @@ function inet.create(object, family, kind)
   ls.setstream(object, stream)
 end
 
+local release = ls.method("__gc", "LuaSocket object")
+
 --- Closes the object's descriptor. It may be used again.
 function inet.close(object)
   local stream = ls.stream(object)
   if stream then
     stream:close()
-  elseif object:getfd() >= 0 then
-    getmetatable(object).__gc(object) -- closes a descriptor of setfd's
+  else
+    release(object) -- a descriptor of setfd's
   end
   ls.setstream(object, nil)
 end

@@ -2,6 +2,7 @@
 -- `gevent.monkey`.
 local saved = {
   modules = {}, -- module name -> {field -> what it was, or NONE}
+  preloads = {}, -- module name -> what package.preload had
 }
 
 local NONE = setmetatable({}, {__tostring = function() return "(none)" end})
@@ -34,9 +35,10 @@ end
 
 local C_SEARCHERS = {package.searchers[3], package.searchers[4]}
 
---- The loader of a C module, past package.preload, where a replacement is.
--- @return function, its data; or nil
-function saved.find_original(name)
+-- The loader of a C module, past package.preload, where a replacement is, and
+-- its data; or nil.
+local function find_original(name)
+  if saved.preloads[name] then return saved.preloads[name], ":preload:" end
   for _, searcher in ipairs(C_SEARCHERS) do
     local load, data = searcher(name)
     if type(load) == "function" then return load, data end
@@ -45,8 +47,29 @@ end
 
 -- A C module that was never loaded, or nil.
 local function load_original(name)
-  local load, data = saved.find_original(name)
+  local load, data = find_original(name)
   return load and load(name, data)
+end
+
+--- Patches a C module: now, or once it is loaded.
+-- @tparam string name
+-- @tparam function patch called with the module
+-- @tparam string missing what `require` says where there is none
+function saved.when_loaded(name, patch, missing)
+  local module = package.loaded[name]
+  if module then return patch(module) end
+  saved.preloads[name] = package.preload[name]
+  package.preload[name] = nil
+  table.insert(package.searchers, 2, function(wanted)
+    if wanted ~= name then return nil end
+    local load, data = find_original(name)
+    if not load then return missing end
+    return function(...)
+      local loaded = load(...)
+      patch(loaded)
+      return loaded
+    end, data
+  end)
 end
 
 local unloaded = {} -- module name -> what load_original gave

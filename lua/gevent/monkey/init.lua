@@ -9,33 +9,47 @@ local saved = require "gevent.monkey._saved"
 
 local monkey = {}
 
+-- Whoever wants to hear of it has loaded gevent.events.
+local function notify(event, name)
+  local events = package.loaded["gevent.events"]
+  if events then events.notify {name = event, module_name = name} end
+end
+
+-- Runs the patch of a part; `name` is the module that it is for.
+local function run(name, part, opts)
+  local isnew = not saved.is_patched(name)
+  if isnew then notify("GeventWillPatchModule", name) end
+  require("gevent.monkey." .. part).patch(opts)
+  if isnew then notify("GeventDidPatchModule", name) end
+end
+
 --- LuaSocket: `socket.core` and `socket.unix` over gevent's sockets, so that
 -- `socket.http`, `socket.smtp` and the rest of its Lua half are cooperative. A
 -- socket that was made before works as before, and blocks.
 function monkey.patch_socket()
-  require "gevent.monkey.socket".patch()
+  run("socket", "socket")
 end
 
 --- `socket.select`, also of LuaSocket's own sockets: any number, and whatever
 -- has a `getfd`. `patch_socket` includes it.
 function monkey.patch_select()
-  require "gevent.monkey.select".patch()
+  run("select", "select")
 end
 
 --- LuaSec: `ssl.core` and `ssl.context` over `gevent.ssl`.
 function monkey.patch_ssl()
-  require "gevent.monkey.ssl".patch()
+  run("ssl", "ssl")
 end
 
 --- `coroutine.*` become those of `gevent.coroutine`: a blocking call inside a
 -- coroutine blocks the greenlet, whatever library made the coroutine.
 function monkey.patch_coroutine()
-  require "gevent.monkey.coroutine".patch()
+  run("coroutine", "coroutine")
 end
 
 --- `os.execute`.
 function monkey.patch_os()
-  require "gevent.monkey.os".patch()
+  run("os", "os")
 end
 
 --- `io.popen`, and reading from standard input, pipes and terminals by
@@ -44,13 +58,13 @@ end
 -- @tparam[opt] table opts `files = true`: reads of regular files go through the
 -- thread pool too
 function monkey.patch_io(opts)
-  require "gevent.monkey.io".patch(opts)
+  run("io", "io", opts)
 end
 
 --- `require`: a module may block while it loads, and greenlets that ask for the
 -- same module at once load it once.
 function monkey.patch_require()
-  require "gevent.monkey._require".patch()
+  run("_G", "_require")
 end
 
 -- In this order: what a later one loads is found patched.

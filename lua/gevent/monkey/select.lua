@@ -99,9 +99,12 @@ end
 select = core.luasocket.checked(nil, "ttN", select)
 
 local function patch()
-  local module = package.loaded["socket.core"] or package.loaded.socket
+  if saved.is_patched "select" then return end
   saved.mark "select"
-  if module then saved.replace("select", module, {select = select}) end
+  if saved.is_patched "socket" then return end
+  saved.when_loaded("socket.core", function(module)
+    saved.replace("socket.core", module, {select = select})
+  end, "no LuaSocket for gevent.monkey to patch")
 end
 
 -- Not as a field: the function's name, in errors, would be looked for here.

@@ -43,6 +43,7 @@ local function provide(name, make_module)
   end
   local ours = make_module({})
   saved.mark(name)
+  saved.preloads[name] = saved.preloads[name] or package.preload[name]
   package.preload[name] = function() return ours end
   if loaded then package.loaded[name] = ours end
   return ours
@@ -56,7 +57,7 @@ local function searcher(name)
 end
 
 local function patch()
-  if saved.is_patched "socket.core" then return end
+  if saved.is_patched "socket" then return end
   local module = provide("socket.core", function(loaded)
     local ours = make(loaded.newtry)
     if loaded.try then ours.try = ours.newtry() end
@@ -65,6 +66,7 @@ local function patch()
   end)
   provide("socket.unix", function() return require "gevent.monkey._unix" end)
   saved.modules.socket = saved.modules["socket.core"]
+  saved.mark "select"
   local searchers = package.searchers
   searchers[#searchers + 1] = searcher
   return module

@@ -223,28 +223,11 @@ local function patch_module(module)
   saved.replace("ssl.core", module, {create = create(module.create)})
 end
 
--- Finds ssl.core when it is asked for, and patches it.
-local function searcher(name)
-  if name ~= "ssl.core" then return nil end
-  local load, data = saved.find_original(name)
-  if not load then return "no LuaSec for gevent.monkey to patch" end
-  return function(...)
-    local module = load(...)
-    patch_module(module)
-    return module
-  end, data
-end
-
 local function patch()
   if saved.is_patched "ssl" then return end
   saved.mark "ssl"
   saved.mark "ssl.core"
-  local module = package.loaded["ssl.core"]
-  if module then
-    patch_module(module)
-  else
-    table.insert(package.searchers, 2, searcher)
-  end
+  saved.when_loaded("ssl.core", patch_module, "no LuaSec for gevent.monkey to patch")
 end
 
 return {patch = patch}
