@@ -261,10 +261,9 @@ static const struct option *check_option(lua_State *L, int where) {
   for (size_t i = 0; i < sizeof options / sizeof *options; i++)
     if ((options[i].where & where) && !strcmp(options[i].name, name))
       return &options[i];
-  char text[64] = "unsupported option `";
-  strncat(text, name, 35);
-  strcat(text, "'");
-  luaL_argerror(L, 2, text);
+  lua_pushlstring(L, name, strnlen(name, 35)); /* as LuaSocket cuts it */
+  luaL_argerror(L, 2, lua_pushfstring(L, "unsupported option `%s'",
+                                      lua_tostring(L, -1)));
   return NULL;
 }
 
