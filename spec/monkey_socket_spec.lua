@@ -169,6 +169,14 @@ describe("a patched socket", function()
         assert(#b:receive("*a") == 10000000)
         writer:get()
       end)
+      for _, timeout in ipairs {0, 1} do
+        tick(function()
+          local a = pair()
+          local idle, over = {a}, false
+          gevent.spawn_later(0.1, function() over = true end)
+          repeat socket.select(timeout == 0 and idle or nil, {a}, timeout) until over
+        end)
+      end
     ]]
   end)
 
