@@ -114,6 +114,21 @@ describe("io.popen", function()
     ]]
   end)
 
+  it("reads on what was opened before the patch", function()
+    lua [[
+      local f = io.popen "echo one; echo two; sleep 0.1; echo three; exit 3"
+      assert(f:read() == "one")
+      monkey.patch_io()
+      tick(function()
+        assert(f:read() == "two")
+        assert(f:read "a" == "three\n" and f:read() == nil)
+        local ok, how, code = f:close()
+        assert(ok == nil and how == "exit" and code == 3)
+        f = io.popen "echo two; sleep 0.1; echo three; exit 3"
+      end)
+    ]]
+  end)
+
   it("works as the default input and output", function()
     same [[
       io.input(io.popen "printf 'one\n2\nthree\nfour'")
