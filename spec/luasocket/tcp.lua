@@ -45,6 +45,11 @@ t.try(socket.tcp().connect, socket.tcp(), "127.0.0.1")
 t.try(socket.tcp().bind, socket.tcp(), {}, 1)
 t.try(four.listen, socket.tcp4(), "x")
 
+for _, odd in ipairs {"", "*", "127.1", "0x7f.0.0.1", "1.2.3", "::ffff:127.0.0.1", "[::1]", " "} do
+  print(odd, (select(2, socket.tcp4():connect(odd, 1))), (select(2, socket.tcp4():bind(odd, 0))))
+  print((select(2, socket.udp4():sendto("x", odd, 9))))
+end
+
 -- from an address of one's own
 local own = assert(socket.connect(host, port, "127.0.0.2", 0))
 print(own:getsockname() == "127.0.0.2", own.class, listener:accept():getpeername() == "127.0.0.2")

@@ -54,9 +54,10 @@ end
 -- up.
 -- @return list of {family=, host=, port=}; or nil, words, code
 function inet.lookup(host, service, family, kind, flags)
-  local numeric, port = core.isnumeric(host or ""), portnumber(service)
+  local port = portnumber(service)
+  local numeric = host ~= "" and core.isnumeric(host or "*") -- "" is any to us only
   if numeric and port and (family == nil or family == numeric) then
-    return {{family = numeric, host = host, port = port}}
+    return {{family = numeric, host = host or "*", port = port}}
   end
   local list, message, code = socket.getaddrinfo(host, service,
     {family = family, type = kind, flags = flags})
