@@ -16,6 +16,7 @@
 #include "core/timeout.h"
 #include "io/fdwait.h"
 #include "io/file.h"
+#include "io/fork.h"
 #include "io/poller.h"
 #include "io/posix.h"
 #include "io/process.h"
@@ -34,18 +35,15 @@
 typedef void (*opener)(lua_State *L, int hub);
 
 static const opener openers[] = {
-    gev_open_greenlet, gev_open_timeout,
-    gev_open_sleep, gev_open_guard,
-    gev_open_coroutine, gev_open_multiwait,
-    gev_open_settings, gev_open_scope,
-    gev_open_inspect, gev_open_event,
-    gev_open_semaphore, gev_open_queue,
-    gev_open_fdwait, gev_open_poller,
-    gev_open_socket, gev_open_resolve,
-    gev_open_http_server, gev_open_luasocket,
-    gev_open_file, gev_open_posix,
-    gev_open_stdio, gev_open_process,
-    gev_open_signals,
+    gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
+    gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
+    gev_open_settings, gev_open_scope,     gev_open_inspect,
+    gev_open_event,    gev_open_semaphore, gev_open_queue,
+    gev_open_fdwait,   gev_open_poller,    gev_open_socket,
+    gev_open_resolve,  gev_open_http_server,
+    gev_open_file,     gev_open_posix,    gev_open_process,
+    gev_open_signals,  gev_open_fork,
+    gev_open_luasocket, gev_open_stdio,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

@@ -114,6 +114,13 @@ int64_t gev_fd_deadline(const struct gev_hub *h) {
   return h->current->timer.node.key;
 }
 
+void gev_fd_rearm(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
+  if (f->by_request) return; /* its completion has called back */
+  for (int dir = GEV_READ; dir <= GEV_WRITE; dir++)
+    if (is_parked(f->user[dir], f) && listen_for(L, h, f, event_of[dir]))
+      gev_fd_wake(h, f, (enum gev_dir)dir, GEV_WOKEN); /* it will see why */
+}
+
 void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
   struct gev_fd *f = on;
   (void)h;

@@ -54,6 +54,9 @@ int64_t gev_fd_deadline(const struct gev_hub *h);
 static inline void gev_fd_drained(struct gev_fd *f) {
   f->drained = (f->events & UV_READABLE) != 0;
 }
+/* After a fork: the greenlet that is parked on it is to be woken by the new
+ * loop. */
+void gev_fd_rearm(lua_State *L, struct gev_hub *h, struct gev_fd *f);
 /* Wakes whoever waits in a direction (both: gev_fd_release). */
 void gev_fd_wake(struct gev_hub *h, struct gev_fd *f, enum gev_dir dir,
                  enum gev_verdict verdict);

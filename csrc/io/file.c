@@ -55,7 +55,7 @@ static void fd_close(struct gev_hub *h, struct gev_stream *s) {
   if (s->fd.fd < 0) return;
   rest.iov_base = s->out.data ? s->out.data + s->out.off : NULL;
   rest.iov_len = s->out.len - s->out.off;
-  if (rest.iov_len) fd_write(s, &rest, 1);
+  if (rest.iov_len && !gev_file_inherited(f)) fd_write(s, &rest, 1);
   if (f->flags >= 0) fcntl(s->fd.fd, F_SETFL, f->flags);
   f->flags = -1;
   gev_fd_close(h, &s->fd);
@@ -74,6 +74,7 @@ struct gev_file *gev_file_new(lua_State *L) {
   f->cls = &gev_file_class;
   f->flags = f->number = -1;
   gev_stream_init(&f->s, gev_hub(L), &fd_transport, -1);
+  f->forks = f->s.hub->forks;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
   return f;

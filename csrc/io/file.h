@@ -16,6 +16,7 @@ struct gev_file {
   struct gev_stream s;
   struct gev_filejob *job; /* of a file that cannot be polled, else NULL */
   void *opening;           /* request under way: fileopen.c */
+  uint32_t forks;          /* of the hub, when it was made */
   int number;              /* what fileno says */
   int flags; /* of the descriptor, to be put back at the end; -1: none */
 };
@@ -29,6 +30,10 @@ struct gev_file *gev_file_new(lua_State *L);
 /* Takes the descriptor over: chooses the transport. `shared`: others use it
  * too, so its flags are put back. 0, or an errno: it is still the caller's. */
 int gev_file_adopt(lua_State *L, struct gev_file *f, int fd, bool shared);
+/* What it has collected is the parent's, who will write it. */
+static inline bool gev_file_inherited(const struct gev_file *f) {
+  return f->forks != f->s.hub->forks;
+}
 /* The open(2) flags of io's mode at idx; raises for what is none. */
 int gev_check_mode(lua_State *L, int idx);
 /* The descriptor of a number, a file of io's, or a stream; -1: a closed one.

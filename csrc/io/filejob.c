@@ -44,19 +44,20 @@ static bool reserve(struct gev_bytes *b, size_t n) {
 /* --- the end ------------------------------------------------------------- */
 
 /* What is left when nobody can wait any more. */
-static void write_now(int fd, struct gev_bytes *b) {
-  while (left(b) > 0) {
-    ssize_t put = write(fd, b->data + b->off, left(b));
+static void write_now(int fd, const struct gev_bytes *b) {
+  size_t off = b->off;
+  while (off < b->len) {
+    ssize_t put = write(fd, b->data + off, b->len - off);
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) break;
-    gev_bytes_drop(b, (size_t)put);
+    off += (size_t)put;
   }
-  drop(b);
 }
 
 static void dispose(struct gev_filejob *j) {
   write_now(j->fd, &j->rest);
   close(j->fd);
+  drop(&j->rest);
   drop(&j->in);
   drop(&j->out);
   free(j);
@@ -105,9 +106,12 @@ static void request_cb(uv_fs_t *req) {
   ssize_t result = req->result;
   uv_fs_req_cleanup(req);
   gev_request_done(&j->request);
-  if (result == UV_ECANCELED && j->doing == WRITING) { /* lua_close */
+  if (result == UV_ECANCELED && j->doing == WRITING) {
     result = (ssize_t)left(&j->out);
-    write_now(j->fd, &j->out);
+    if (j->hub->forking) /* the parent does it */
+      drop(&j->rest);
+    else /* lua_close */
+      write_now(j->fd, &j->out);
   }
   finished(j, result);
 }
@@ -215,8 +219,10 @@ static void job_close(struct gev_hub *h, struct gev_stream *s) {
   if (j->doing == NOTHING) rewind_input(f);
   f->job = NULL;
   j->owner = NULL;
-  j->rest = s->out;
-  s->out = (struct gev_bytes){0};
+  if (!gev_file_inherited(f)) {
+    j->rest = s->out;
+    s->out = (struct gev_bytes){0};
+  }
   if (j->doing == NOTHING) dispose(j);
 }
 

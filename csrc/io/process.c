@@ -34,6 +34,7 @@ struct gev_process {
   struct gev_waitq waiters;
   pid_t pid;      /* 0: not started */
   bool lost;      /* somebody else has reaped it */
+  bool unref;     /* does not keep the loop alive by itself */
   int returncode; /* -signal if it was killed */
 };
 
@@ -54,9 +55,10 @@ static struct gev_process *check(lua_State *L) {
 
 /* --- the list ------------------------------------------------------------ */
 
-/* The hub counts the entries with an owner while there is a watcher. */
+/* The hub counts those with an owner, while there is a watcher. */
 static void count(struct gev_children *c, const struct entry *e, int change) {
-  if (c->watcher && e->owner) c->hub->external += (uint32_t)change;
+  if (c->watcher && e->owner && !e->owner->unref)
+    c->hub->external += (uint32_t)change;
 }
 
 static void remove_entry(struct gev_children *c, struct entry *e) {
@@ -120,6 +122,16 @@ static void watch(lua_State *L, struct gev_children *c) {
     count(c, gev_container(l, struct entry, link), 1);
 }
 
+static const char children_key = 0;
+
+void gev_children_forked(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &children_key);
+  struct gev_children *c = gev_check(L, -1, &children_class);
+  while (!gev_list_empty(&c->list))
+    ended(c, gev_container(c->list.next, struct entry, link), -1);
+  lua_pop(L, 1);
+}
+
 static int children_gc(lua_State *L) {
   struct gev_children *c = gev_check(L, 1, &children_class);
   gev_handle_close((uv_handle_t *)c->watcher);
@@ -173,25 +185,33 @@ static int process_gc(lua_State *L) {
   return 0;
 }
 
-/* process_of(pid) -> process | nil, message, code: a child that others have
- * made. */
+/* An error that libuv has no name for. */
+static int no_child(lua_State *L) {
+  return gev_failmsg(L, "no child process", "ECHILD");
+}
+
+/* process_of(pid) -> process | nil, message, code: a child that was made by
+ * fork. It does not keep the loop alive. */
 static int lib_process_of(lua_State *L) {
   lua_Integer pid = luaL_checkinteger(L, 1);
   luaL_argcheck(L, pid > 0 && pid <= INT32_MAX, 1, "not a process");
   struct gev_process *p = gev_process_new(L);
+  p->unref = true;
   gev_process_prepare(L, p);
   gev_process_started(p, (pid_t)pid);
   try_reap(p->children, p->entry);
-  return p->lost ? gev_fail(L, ECHILD) : 1;
+  return p->lost ? no_child(L) : 1;
 }
 
 /* --- methods ------------------------------------------------------------- */
 
 static const struct gev_waitop wait_op = {"wait", false, gev_waitq_cancel,
                                           NULL};
+static const struct gev_waitop waitpid_op = {"waitpid", true,
+                                             gev_waitq_cancel, NULL};
 
 static int push_outcome(lua_State *L, const struct gev_process *p) {
-  if (p->lost) return gev_fail(L, ECHILD);
+  if (p->lost) return no_child(L);
   lua_pushinteger(L, p->returncode);
   return 1;
 }
@@ -211,10 +231,11 @@ static int m_wait(lua_State *L) {
   if (!p->entry) return push_outcome(L, p);
   if (timeout == 0) return gev_failtimeout(L);
   struct gev_hub *h = gev_hub(L);
-  struct gev_greenlet *g = gev_park_begin(L, h, &wait_op);
+  const struct gev_waitop *op = p->unref ? &waitpid_op : &wait_op;
+  struct gev_greenlet *g = gev_park_begin(L, h, op);
   watch(L, p->children);
   gev_waitq_add(&p->waiters, &g->task);
-  return gev_park(L, h, g, &wait_op, p, gev_deadline(timeout), 0, wait_k);
+  return gev_park(L, h, g, op, p, gev_deadline(timeout), 0, wait_k);
 }
 
 /* p:poll() -> returncode, or nil while it runs */
@@ -247,6 +268,16 @@ static int m_signal(lua_State *L) {
   return 1;
 }
 
+/* p:ref(boolean): does it keep the loop alive while it runs? */
+static int m_ref(lua_State *L) {
+  struct gev_process *p = check(L);
+  bool unref = !lua_toboolean(L, 2);
+  if (p->entry) count(p->children, p->entry, -1);
+  p->unref = unref;
+  if (p->entry) count(p->children, p->entry, 1);
+  return 0;
+}
+
 static int m_pid(lua_State *L) {
   lua_pushinteger(L, check(L)->pid);
   return 1;
@@ -254,8 +285,8 @@ static int m_pid(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"wait", m_wait},     {"poll", m_poll}, {"returncode", m_returncode},
-    {"signal", m_signal}, {"pid", m_pid},   {"__gc", process_gc},
-    {NULL, NULL}};
+    {"signal", m_signal}, {"pid", m_pid},   {"ref", m_ref},
+    {"__gc", process_gc}, {NULL, NULL}};
 
 /* Pushes the children of the state. */
 static void make_children(lua_State *L, int hub) {
@@ -266,6 +297,8 @@ static void make_children(lua_State *L, int hub) {
   gev_list_init(&c->list);
   gev_newclass(L, "children", gc, 0);
   lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &children_key);
 }
 
 void gev_open_process(lua_State *L, int hub) {

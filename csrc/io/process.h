@@ -24,6 +24,9 @@ void gev_process_started(struct gev_process *p, pid_t pid);
 /* It could not be started, or nobody holds it any more. Idempotent. */
 void gev_process_release(struct gev_process *p);
 
+/* In the child of a fork: the parent's children are none of its own. */
+void gev_children_forked(lua_State *L);
+
 void gev_open_process(lua_State *L, int hub);
 /* Adds what starts processes to the table on the top; the upvalues of its
  * functions are on the stack from `first` on. */

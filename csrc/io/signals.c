@@ -14,12 +14,14 @@
 
 struct signals {
   const struct gev_class *cls;
+  struct gev_link list; /* of watchers */
   uint32_t active[NSIG];           /* watchers */
   struct sigaction *before[NSIG];  /* malloc'ed, while there are any */
 };
 
 struct watcher {
   const struct gev_class *cls;
+  struct gev_link link; /* in the list, until it is cancelled */
   struct gev_hub *hub;
   struct signals *signals;
   uv_signal_t *handle; /* NULL: the loop is gone, or it was cancelled */
@@ -99,6 +101,7 @@ static void stop(lua_State *L, struct watcher *w) {
   int ref = w->ref;
   w->ref = 0;
   w->signals->active[w->signum]--;
+  gev_unlink(&w->link);
   gev_unlink(&w->task.link);
   if (w->handle) {
     if (w->signum == SIGINT) w->hub->sigint_watchers--;
@@ -154,6 +157,7 @@ static int lib_watcher(lua_State *L) {
   w->task.run = run;
   w->signum = signum;
   gev_list_init(&w->task.link);
+  gev_list_init(&w->link);
   lua_pushvalue(L, lua_upvalueindex(3));
   lua_setmetatable(L, -2);
   lua_pushvalue(L, 2);
@@ -169,8 +173,23 @@ static int lib_watcher(lua_State *L) {
   }
   w->ref = ref;
   w->signals->active[signum]++;
+  gev_list_append(&w->signals->list, &w->link);
   if (signum == SIGINT) w->hub->sigint_watchers++;
   return 1;
+}
+
+static const char signals_key = 0;
+
+void gev_signals_forked(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &signals_key);
+  struct signals *s = gev_check(L, -1, &signals_class);
+  for (struct gev_link *l = s->list.next; l != &s->list; l = l->next) {
+    struct watcher *w = gev_container(l, struct watcher, link);
+    int err = start(L, w);
+    if (err) luaL_error(L, "cannot watch a signal: %s", uv_strerror(err));
+    if (w->signum == SIGINT) w->hub->sigint_watchers++;
+  }
+  lua_pop(L, 1);
 }
 
 /* --- without watchers ---------------------------------------------------- */
@@ -243,8 +262,11 @@ void gev_open_signals(lua_State *L, int hub) {
   lua_pushvalue(L, hub);
   struct signals *s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = (struct signals){.cls = &signals_class};
+  gev_list_init(&s->list);
   gev_newclass(L, "signals", gc, 0);
   lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &signals_key);
   lua_pushvalue(L, hub);
   gev_newclass(L, "signal watcher", methods, 1);
   luaL_setfuncs(L, functions, 3);

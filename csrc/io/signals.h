@@ -7,6 +7,8 @@
 
 #include <lua.h>
 
+/* In the child of a fork: its new loop watches what the old one did. */
+void gev_signals_forked(lua_State *L);
 void gev_open_signals(lua_State *L, int hub);
 
 #endif
