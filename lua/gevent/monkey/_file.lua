@@ -65,19 +65,16 @@ function methods:setvbuf(mode, size)
   return true
 end
 
-function methods:seek(...)
+function methods:seek(whence, offset)
   local state = check(self)
+  local buffer = state.reader and state.reader.buffer
+  whence, offset = whence or "cur", offset or 0
+  if buffer and whence == "cur" then offset = offset - buffer:size() end
   local stream = state.output or state.reader.stream
-  if state.reader then
-    local whence, offset = ...
-    whence, offset = whence or "cur", offset or 0
-    if whence == "cur" then offset = offset - #state.reader.data end
-    local at, message, code = stream:seek(whence, offset)
-    if not at then return failed(message, code) end
-    state.reader.data = ""
-    return at
-  end
-  return results(stream:seek(...))
+  local at, message, code = stream:seek(whence, offset)
+  if not at then return failed(message, code) end
+  if buffer then buffer:take(buffer:size()) end
+  return at
 end
 
 function methods:close()

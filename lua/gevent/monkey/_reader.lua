@@ -1,5 +1,7 @@
 --- Reading a stream by all formats of `io`, numbers too. Private to
 -- `gevent.monkey`.
+local new_buffer = require "gevent.monkey._buffer"
+
 local Reader = {}
 Reader.__index = Reader
 
@@ -7,12 +9,9 @@ local CHUNK = 65536 -- bytes asked for at once
 local LONGEST_NUMBER = 200 -- characters, as in Lua's own
 
 --- @param stream with `recv`
--- @tparam string ahead what was read already
+-- @tparam[opt] string ahead what was read already
 local function new(stream, ahead)
-  return setmetatable({
-    stream = stream,
-    data = ahead or "", -- read, not asked for
-  }, Reader)
+  return setmetatable({stream = stream, buffer = new_buffer(ahead)}, Reader)
 end
 
 -- Adds what comes next; false at the end. nil, message, code where it fails.
@@ -20,70 +19,66 @@ function Reader:fill()
   local more, message, code = self.stream:recv(CHUNK)
   if not more then return nil, message, code end
   if more == "" then return false end
-  self.data = self.data .. more
+  self.buffer:add(more)
   return true
 end
 
-function Reader:take(n)
-  local taken = self.data:sub(1, n)
-  self.data = self.data:sub(n + 1)
-  return taken
-end
-
 function Reader:line(keep)
-  local from = 1
+  local buffer, from = self.buffer, 1
   while true do
-    local at = self.data:find("\n", from, true)
+    local at = buffer:newline(from)
     if at then
-      local line = self:take(at)
+      local line = buffer:take(at)
       return keep and line or line:sub(1, -2)
     end
-    from = #self.data + 1
+    local size = buffer:size()
+    from = size + 1
     local more, message, code = self:fill()
     if more == nil then return nil, message, code end
-    if not more then return self.data ~= "" and self:take(#self.data) or nil end
+    if not more then return size > 0 and buffer:take(size) or nil end
   end
 end
 
 function Reader:bytes(n)
-  while #self.data < n or n == 0 and self.data == "" do
+  local buffer = self.buffer
+  while buffer:size() < n or buffer:size() == 0 do
     local more, message, code = self:fill()
     if more == nil then return nil, message, code end
     if not more then break end
   end
-  if self.data == "" then return nil end
-  return self:take(n)
+  if buffer:size() == 0 then return nil end
+  return buffer:take(n)
 end
 
--- Pieces are joined at the end; what is interrupted keeps them.
+-- Pieces are joined at the end; what fails or is interrupted keeps them.
 function Reader:all()
-  local parts = {self.data}
-  self.data = ""
-  local _ <close> = setmetatable({}, {__close = function(_, err)
-    if err ~= nil then self.data = table.concat(parts) end
+  local parts = {self.buffer:take(self.buffer:size())}
+  local _ <close> = setmetatable({}, {__close = function()
+    if parts then self.buffer:unread(table.concat(parts)) end
   end})
   while true do
     local more, message, code = self.stream:recv(CHUNK)
-    if not more then
-      self.data = table.concat(parts)
-      return nil, message, code
-    end
-    if more == "" then return table.concat(parts) end
+    if not more then return nil, message, code end
     parts[#parts + 1] = more
+    if more == "" then
+      local all = table.concat(parts)
+      parts = nil
+      return all
+    end
   end
 end
 
 -- The character at a place, or "" at the end.
 function Reader:peek(at)
-  while #self.data < at do
+  while self.buffer:size() < at do
     if not self:fill() then return "" end
   end
-  return self.data:sub(at, at)
+  return self.buffer:peek(at)
 end
 
 -- Takes what looks like the beginning of a number, as Lua's io does.
 function Reader:number()
-  while self:peek(1):find("^%s") do self:take(1) end
+  while self:peek(1):find("^%s") do self.buffer:take(1) end
   local length, digits = 0, "%d"
   local function accept(set)
     if length < LONGEST_NUMBER and self:peek(length + 1):find("^[" .. set .. "]") then
@@ -103,7 +98,7 @@ function Reader:number()
     digits = "%d"
     run()
   end
-  return tonumber(self:take(length))
+  return tonumber(self.buffer:take(length))
 end
 
 local FORMATS = {

@@ -4,6 +4,7 @@
 -- A connection that was made before the patch stays as it was. What LuaSec
 -- calls back during a handshake (ALPN, PSK, passwords) may not block.
 local core = require "gevent._core"
+local new_buffer = require "gevent.monkey._buffer"
 local saved = require "gevent.monkey._saved"
 local ls = core.luasocket
 
@@ -84,54 +85,49 @@ function methods.send(connection, data, first, last)
   end
 end
 
--- Adds what has come to the state's data; nil, error where nothing has.
+-- Adds what has come to the buffer; nil, error where nothing has.
 local function fill(connection, state, deadline)
   while true do
     local data, want, partial = original.receive(connection, CHUNK)
     data = data or partial
     if data ~= "" then
-      state.data = state.data .. data
+      state.buffer:add(data)
       return true
     end
     if not wait(connection, "reader", want, deadline) then return nil, want end
   end
 end
 
-local function take(state, n)
-  local data = state.data:sub(1, n)
-  state.data = state.data:sub(n + 1)
-  return data
-end
-
 -- Each takes what is asked for; or nil, error and what there is of it.
 local function receive_line(connection, state, deadline)
-  local from = 1
+  local buffer, from = state.buffer, 1
   while true do
-    local at = state.data:find("\n", from, true)
-    if at then return (take(state, at):gsub("[\r\n]", "")) end
-    from = #state.data + 1
+    local at = buffer:newline(from)
+    if at then return (buffer:take(at):gsub("[\r\n]", "")) end
+    from = buffer:size() + 1
     local ok, err = fill(connection, state, deadline)
-    if not ok then return nil, err, (take(state, #state.data):gsub("\r", "")) end
+    if not ok then return nil, err, (buffer:take(buffer:size()):gsub("\r", "")) end
   end
 end
 
 local function receive_bytes(connection, state, deadline, n)
-  while #state.data < n or state.data == "" do
+  local buffer = state.buffer
+  while buffer:size() < n or buffer:size() == 0 do
     local ok, err = fill(connection, state, deadline)
-    if not ok then return nil, err, take(state, n) end
+    if not ok then return nil, err, buffer:take(n) end
   end
-  return take(state, n)
+  return buffer:take(n)
 end
 
--- Pieces are joined at the end, also where it is interrupted.
+-- Pieces are joined at the end; what is interrupted keeps them.
 local function receive_all(connection, state, deadline)
-  local parts = {}
+  local buffer, parts = state.buffer, {}
   local _ <close> = setmetatable({}, {__close = function()
-    if parts then state.data = table.concat(parts) .. state.data end
+    if parts then buffer:unread(table.concat(parts)) end
   end})
   local ok, err
   repeat
-    parts[#parts + 1] = take(state, #state.data)
+    parts[#parts + 1] = buffer:take(buffer:size())
     ok, err = fill(connection, state, deadline)
   until not ok
   local data = table.concat(parts)
@@ -160,12 +156,12 @@ function methods.receive(connection, pattern, prefix)
 end
 
 function methods.dirty(connection)
-  return states[connection].data ~= "" or original.dirty(connection)
+  return states[connection].buffer:size() > 0 or original.dirty(connection)
 end
 
 function methods.getstats(connection)
   local received, sent, age = original.getstats(connection)
-  return received - #states[connection].data, sent, age
+  return received - states[connection].buffer:size(), sent, age
 end
 
 -- LuaSec makes the descriptor block, to say goodbye. Where there is no room for
@@ -182,7 +178,7 @@ function methods.close(connection)
   local state = states[connection]
   make_room(connection)
   local reader, writer = state.reader, state.writer
-  state.reader, state.writer, state.data = nil, nil, ""
+  state.reader, state.writer, state.buffer = nil, nil, new_buffer()
   original.close(connection)
   if reader then reader:close() end
   if writer then writer:close() end
@@ -197,7 +193,7 @@ local function create(make)
     original.settimeout(connection, 0)
     states[connection] = {
       block = -1, total = -1, -- settimeout's, seconds
-      data = "", -- received, not asked for
+      buffer = new_buffer(), -- received, not asked for
       reader = nil, writer = nil, -- pollers; each is also a key: what it watches for
     }
     return connection
