@@ -109,7 +109,7 @@ describe("io.popen", function()
         local w = io.popen("sleep 0.1; cat >/dev/null", "w")
         w:write(("x"):rep(1000000))
         assert(w:close())
-        assert(now() - start < 2 * SCALE)
+        assert(now() - start < 1.5 * SCALE)
       end)
     ]]
   end)

@@ -17,7 +17,7 @@ local function timed(limit, fn, ...)
   local start = socket.gettime()
   t.show(fn(...))
   local elapsed = socket.gettime() - start
-  print(elapsed >= limit - 0.005, elapsed < limit + 0.5)
+  print(elapsed >= limit - 0.005, elapsed < limit + 5)
 end
 
 for _, args in ipairs {{0.06}, {0.06, "t"}, {0}, {0, "t"}} do
@@ -30,7 +30,7 @@ for _, args in ipairs {{0.06}, {0.06, "t"}, {0}, {0, "t"}} do
   local big = ("x"):rep(20000000)
   local start = socket.gettime()
   local last, err, sent = c:send(big)
-  print(last, err, sent < #big, socket.gettime() - start < args[1] + 1)
+  print(last, err, sent < #big, socket.gettime() - start < args[1] + 5)
   c:close()
   d:close()
 end
