@@ -23,10 +23,12 @@
 #include "io/posix.h"
 #include "io/process.h"
 #include "io/signals.h"
+#include "io/stdio.h"
 #include "io/threadpool.h"
 #include "io/watcher.h"
 #include "net/ares.h"
 #include "net/constants.h"
+#include "net/luasocket.h"
 #include "net/namepool.h"
 #include "net/resolve.h"
 #include "net/socket.h"
@@ -62,6 +64,7 @@ static const opener openers[] = {
     gev_open_process,
     gev_open_signals,
     gev_open_fork,
+    gev_open_stdio,
     gev_open_monitor,
     gev_open_threadpool,
     gev_open_watcher,
@@ -70,6 +73,7 @@ static const opener openers[] = {
     gev_open_namepool,
     gev_open_ares,
     gev_open_constants,
+    gev_open_luasocket,
     gev_open_tls,
     gev_open_http_server,
     gev_open_websocket,

@@ -5,8 +5,8 @@
  * its completion wakes whoever waits, as readiness would. The data belong to
  * the stream, not to who asked: if he is gone by then the next one has them.
  * A write takes a copy of the data; the stream is `unsent` until they are
- * out, and a write of nothing tells what went wrong. So a write that is killed or times
- * out never writes anything twice.
+ * out, and a write of nothing tells what went wrong. So a write that is
+ * killed or times out never writes anything twice.
  *
  * The position is the descriptor's own, which other processes may share. The
  * request owns the descriptor: closing a file waits for nobody, and the
