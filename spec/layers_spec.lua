@@ -19,7 +19,7 @@ local RESERVED = {
 -- Files that know bytes only: neither Lua nor libuv, not even by inclusion.
 local PURE = {
   "^csrc/base/list%.h$", "^csrc/base/heap%.[ch]$", "^csrc/base/buf%.[ch]$",
-  "^csrc/proto/http1[%w_]*%.[ch]$",
+  "^csrc/proto/http1[%w_]*%.[ch]$", "^csrc/proto/zstream%.[ch]$",
 }
 
 -- State that belongs to the process by its nature.

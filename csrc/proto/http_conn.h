@@ -224,6 +224,8 @@ int64_t gev_http_write_deadline(const struct gev_http_conn *c);
 
 /* Pushes a headers object: a view of the request at `req`, or empty (0). */
 void gev_http_headers_new(lua_State *L, int req);
+/* Pushes one with a copy of the fields of p's head. */
+void gev_http_headers_copy(lua_State *L, const struct gev_h1 *p);
 /* Pushes one made from the table at idx. Raises on what is no header. */
 void gev_http_headers_from(lua_State *L, int idx);
 /* Field i (from 1) of the headers object at idx; false: there is none. */

@@ -1,0 +1,127 @@
+--- What a server answered.
+-- Fields: `status`, `reason`, `headers`, `version` ("1.1"), `url` (where it came
+-- from in the end), `body` unless it is streamed, `encoding` ("gzip", "deflate")
+-- of what was undone. One that is streamed holds its connection until its body
+-- has been read to the end or it is closed; when it is collected at the latest.
+-- @classmod gevent.http.Response
+local url = require "gevent.http.url"
+
+local PIECE = 65536 -- bytes
+
+local Response = {__name = "http.Response"}
+Response.__index = Response
+
+-- Gives the connection back, or ends it.
+local function letgo(self)
+  local conn = self._conn
+  if not conn then return end
+  self._conn = nil
+  self._release(conn, self._exchange, self._state)
+end
+
+-- What a read of the body gave. Nothing more comes from the connection: it is
+-- let go of. The error of a body that is still being sent is the reader's.
+local function seen(self, data, message, code)
+  if self._conn and (self._exchange:complete() or data == nil and code ~= "timeout") then
+    letgo(self)
+  end
+  if data == nil and self._state.raised ~= nil then error(self._state.raised, 0) end
+  return data, message, code
+end
+
+--- The body of a streamed one, by the formats of `io`.
+-- @tparam[opt="l"] string|integer format number of bytes, "l", "L", "a"
+-- @return data; or nil, message, code: "closed" at the end, "truncated",
+-- "malformed", "toolarge", "timeout" ...
+function Response:read(format)
+  if not self._exchange then return nil, "closed", "closed" end
+  return seen(self, self._exchange:read(format))
+end
+
+--- What has come of the body.
+-- @tparam integer n at most so many bytes
+-- @return data, "" at the end; or nil, message, code
+function Response:recv(n)
+  if not self._exchange then return "" end
+  return seen(self, self._exchange:recv(n))
+end
+
+--- The lines of the body.
+-- @tparam[opt="l"] string|integer format as in `read`
+-- @treturn function iterator; as in `io`, a failure raises
+function Response:lines(format)
+  return function()
+    local line, message, code = self:read(format)
+    if line == nil and code ~= "closed" then error(message, 2) end
+    if line == "" and format and tostring(format):find("^%*?a") then return nil end
+    return line
+  end
+end
+
+--- The body in pieces as they come; an iterator that may be the body of
+-- another request, or of a handler's answer.
+-- @treturn function as in `io`, a failure raises
+function Response:chunks()
+  return function()
+    local data, message = self:recv(PIECE)
+    if data == nil then error(message, 2) end
+    if data ~= "" then return data end
+  end
+end
+
+--- Ends it: what was not read is not wanted. Idempotent.
+function Response:close()
+  letgo(self)
+  if self._exchange then self._exchange:close() end
+end
+
+Response.__close = Response.close
+
+function Response:__tostring()
+  return ("<http.Response at %p: %d %s>"):format(self, self.status, self.url)
+end
+
+-- One that holds a connection is not to be forgotten.
+local Streamed = {__gc = Response.close}
+for name, value in pairs(Response) do Streamed[name] = value end
+
+-- For the client ---------------------------------------------------------------------
+
+-- A response that holds its connection, until one of the following.
+function Response:_stream()
+  if self._exchange:complete() then letgo(self) end
+  return setmetatable(self, Streamed)
+end
+
+function Response:_readall()
+  local body, message, code = self:read("a")
+  if body == nil then return nil, message, code end
+  self.body = body
+  self._exchange, self._state, self._release = nil, nil, nil
+  return self
+end
+
+-- Reads what is left if it is not much: the connection can be used again then.
+function Response:_drain(most)
+  local length = tonumber(self.headers["content-length"])
+  local got = length and length > most and most or 0
+  while got < most and self._conn do
+    local data = self:recv(PIECE)
+    if not data or data == "" then break end
+    got = got + #data
+  end
+  self:close()
+end
+
+--- Makes one of its fields, and `_conn`, `_exchange`, `_state`, `_release`.
+function Response.new(self, coding, at)
+  self.url = url.tostring(at)
+  if coding then
+    self.encoding = coding
+    self.headers["Content-Encoding"] = nil
+    self.headers["Content-Length"] = nil
+  end
+  return setmetatable(self, Response)
+end
+
+return Response
