@@ -182,7 +182,9 @@ static enum gev_h1_event explain(struct gev_h1 *p, llhttp_errno_t err,
       return gev_h1_refuse(p, 505, "HTTP/2 preface");
     case HPE_INVALID_VERSION:
       return p->ll.http_major == 1 && p->ll.http_minor <= 1
-               ? gev_h1_refuse(p, 400, "bad request line")
+               ? gev_h1_refuse(p, 400, p->kind == GEV_H1_REQUEST
+                                         ? "bad request line"
+                                         : "bad status line")
                : gev_h1_refuse(p, 505, "unknown HTTP version");
     default:
       return gev_h1_refuse(p, 400, p->ll.reason);

@@ -436,14 +436,14 @@ static int m_gc(lua_State *L) {
   return 0;
 }
 
-/* http_is_quiet(stream [, sure]) -> is it open, and has nothing come on it?
- * Neither bytes nor the end are to come while nothing was asked. As long as its
- * handle stayed registered and saw no event, that needs no system call, and is
- * true of the last poll; `sure` looks. */
+/* http_is_quiet(stream) -> is it open, and has nothing come on it? Neither
+ * bytes nor the end are to come while nothing was asked: the bytes would be
+ * taken for an answer to the next request. So it looks, whatever the last poll
+ * said. */
 static int lib_is_quiet(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
   bool quiet = s->fd.fd >= 0 && !gev_stream_buffered(s);
-  if (quiet && (!s->fd.drained || lua_toboolean(L, 2))) {
+  if (quiet) {
     char byte;
     ssize_t got = s->ops->read(s, &byte, 1);
     quiet = got == GEV_WANT_READ || got == GEV_WANT_WRITE;

@@ -11,12 +11,14 @@ local PIECE = 65536 -- bytes
 local Response = {__name = "http.Response"}
 Response.__index = Response
 
--- Gives the connection back, or ends it.
+-- Gives the connection back, or ends it: it can be used again if the answer was
+-- read to its end and the request was sent to its end.
 local function letgo(self)
   local conn = self._conn
   if not conn then return end
   self._conn = nil
-  self._release(conn, self._exchange, self._state)
+  local reusable = self._exchange:release()
+  conn.pool:release(conn, reusable and self._state.done)
 end
 
 -- What a read of the body gave. Nothing more comes from the connection: it is
@@ -97,7 +99,7 @@ function Response:_readall()
   local body, message, code = self:read("a")
   if body == nil then return nil, message, code end
   self.body = body
-  self._exchange, self._state, self._release = nil, nil, nil
+  self._exchange, self._state = nil, nil
   return self
 end
 
@@ -113,7 +115,7 @@ function Response:_drain(most)
   self:close()
 end
 
---- Makes one of its fields, and `_conn`, `_exchange`, `_state`, `_release`.
+-- Makes one of its fields, and `_conn`, `_exchange`, `_state`.
 function Response.new(self, coding, at)
   self.url = url.tostring(at)
   if coding then

@@ -14,6 +14,7 @@ local url = require "gevent.http.url"
 local AGENT = "User-Agent: gevent-lua\r\n"
 local ACCEPT = "Accept: */*\r\n"
 local CODINGS = "Accept-Encoding: gzip, deflate\r\n"
+local USUAL = AGENT .. ACCEPT .. CODINGS
 local CLOSE = "Connection: close\r\n"
 local INLINE = 65536  -- bytes of a body that are written before reading begins
 local DRAIN = 65536   -- of the body of a redirection that are read for nothing
@@ -52,37 +53,52 @@ local function misuse(what, ...)
   error(("bad argument to 'request' (" .. what .. ")"):format(...), 0)
 end
 
-local function checkseconds(opts, name)
-  local value = opts[name]
+local function checkseconds(name, value)
   if value and (type(value) ~= "number" or not (value >= 0)) then
     misuse("%s must be a number of seconds >= 0", name)
   end
 end
 
-local function checkcount(opts, name)
-  local value = opts[name]
+local function checkcount(name, value)
   if value and (math.type(value) ~= "integer" or value < 0) then
     misuse("%s must be an integer >= 0", name)
   end
 end
 
-local function checkoptions(opts)
-  for _, name in ipairs {"timeout", "connect_timeout", "read_timeout", "idle_timeout"} do
-    checkseconds(opts, name)
+local function checklimit(name, value)
+  checkcount(name, value)
+  if not value or value == 0 or value > 1 << 28 then
+    misuse("%s must be from 1 to %d", name, 1 << 28)
   end
-  for _, name in ipairs {"max_body_bytes", "max_header_bytes", "max_headers",
-    "max_connections", "max_per_host"} do
-    checkcount(opts, name)
-  end
-  if opts.redirects and opts.redirects ~= true then checkcount(opts, "redirects") end
 end
+
+local CHECKS = {
+  timeout = checkseconds, connect_timeout = checkseconds, read_timeout = checkseconds,
+  idle_timeout = checkseconds, max_body_bytes = checkcount,
+  max_header_bytes = checklimit, max_headers = checklimit, max_connections = checklimit,
+  max_per_host = checklimit,
+  redirects = function(name, value) if value ~= true then checkcount(name, value) end end,
+  unix = function(name, value)
+    if value and type(value) ~= "string" then misuse("%s must be a path", name) end
+  end,
+}
+
+local function checkoptions(opts)
+  for name, value in pairs(opts) do
+    local check = CHECKS[name]
+    if check then check(name, value) end
+  end
+end
+
+local NONE = setmetatable({}, {__newindex = false})
 
 -- The request -----------------------------------------------------------------------
 
 -- The fields the caller gave, as a list of {lower-case name, line}; sets what
 -- they decide on.
 local function takefields(plan, headers)
-  local list, has = {}, plan.has
+  local list, has = {}, {}
+  plan.has = has
   if type(headers) == "table" then headers = core.http_headers(headers) end
   if type(headers) ~= "userdata" then
     misuse("headers must be a table, got %s", type(headers))
@@ -136,8 +152,10 @@ local function takeurl(plan, opts)
   if type(text) ~= "string" then misuse("url must be a string, got %s", type(text)) end
   local parsed, why = url.parse(text)
   if not parsed then misuse("bad url: %s", why) end
-  if opts.query then parsed.target = url.addquery(parsed.target, opts.query) end
-  if opts.unix then parsed.unix = opts.unix end
+  if opts.query or opts.unix then
+    parsed = url.with(parsed, opts.unix,
+      opts.query and url.addquery(parsed.target, opts.query))
+  end
   plan.url = parsed
 end
 
@@ -151,18 +169,17 @@ local function newplan(self, opts)
   elseif method == "CONNECT" then
     misuse("CONNECT is for proxies")
   end
-  local plan = {method = method, has = {}, fields = nil, url = nil, body = nil,
-    length = nil, kind = nil, host = nil, followed = 0}
+  local plan = {method = method, has = NONE, fields = nil, url = nil, body = nil,
+    length = nil, kind = nil, followed = 0, jar = nil, consumed = false}
   takeurl(plan, opts)
   if opts.headers then plan.fields = takefields(plan, opts.headers) end
-  takebody(plan, opts)
-  plan.host = plan.has.host
+  if opts.body ~= nil or opts.form or opts.multipart then takebody(plan, opts) end
   return plan
 end
 
 local function fieldtext(plan)
   local fields, has = plan.fields, plan.has
-  if not fields then return AGENT .. ACCEPT .. CODINGS end
+  if not fields then return USUAL end
   local parts = {}
   if not has["user-agent"] then parts[1] = AGENT end
   if not has.accept then parts[#parts + 1] = ACCEPT end
@@ -186,7 +203,7 @@ local function composehead(self, plan, route)
   local target, at = plan.url.target, plan.url
   if route.proxy and not route.tunnel then target = url.tostring(at) end
   local text = plan.method .. " " .. target .. " HTTP/1.1\r\nHost: "
-    .. (plan.host or at.authority) .. "\r\n" .. fieldtext(plan) .. bodytext(plan)
+    .. (plan.has.host or at.authority) .. "\r\n" .. fieldtext(plan) .. bodytext(plan)
   if at.user and not plan.has.authorization then
     text = text .. "Authorization: Basic "
       .. url.base64(at.user .. ":" .. at.password) .. "\r\n"
@@ -244,7 +261,7 @@ local function contextof(self, opts)
 end
 
 -- How to get there: what of it tells connections apart is the key.
-local function findroute(self, opts, at)
+local function newroute(self, opts, at)
   local proxy = findproxy(self, opts, at)
   local route = {proxy = proxy, tunnel = proxy and at.scheme == "https", context = nil}
   local key = at.unix or at.scheme .. "|" .. at.host .. "|" .. at.port
@@ -260,6 +277,19 @@ local function findroute(self, opts, at)
   end
   route.key = key
   return route
+end
+
+-- The same; those that only the URL decides on are kept.
+local function findroute(self, opts, at)
+  if opts.proxy ~= nil or opts.ssl_context or self.oneshot then
+    return newroute(self, opts, at)
+  end
+  local route = self.routes[at]
+  if route then return route end
+  local message, code
+  route, message, code = newroute(self, opts, at)
+  self.routes[at] = route
+  return route, message, code
 end
 
 local function connectunix(path, timeout)
@@ -288,7 +318,7 @@ local function asktunnel(self, sock, proxy, at)
     return nil, ("the proxy refused: %d %s"):format(status, reason), "proxy"
   end
   exchange:release()
-  if not core.http_is_quiet(sock, true) then
+  if not core.http_is_quiet(sock) then
     return nil, "the proxy sent more than its answer", "malformed"
   end
   return true
@@ -390,7 +420,9 @@ local function writebody(state, sock, plan, timeout)
   if not ok or ours then sock:close() end -- wakes the reader: there is no answer
 end
 
--- Writes the request, or begins to. The writer's state; or nil, message, code.
+local SENT = {done = true}
+
+-- Writes the request, or begins to. The state of the writer.
 local function send(self, plan, conn, route, timeout)
   local head = composehead(self, plan, route)
   local body = plan.body
@@ -399,24 +431,17 @@ local function send(self, plan, conn, route, timeout)
     head, body = head .. body, nil
   end
   local ok, message, code = sock:sendall(head, timeout)
-  if body == nil then
-    if ok then return {done = true} end
-    return {done = false, message = message, code = code}
+  if ok and body == nil then return SENT end
+  local state = {done = false, message = message, code = code}
+  if ok then
+    plan.consumed = type(body) ~= "string"
+    state.greenlet = core.spawn(writebody, state, sock, plan, self.read_timeout or nil)
+    conn.writer = state.greenlet
   end
-  if not ok then return {done = false, message = message, code = code} end
-  local state = {done = false}
-  plan.consumed = type(body) ~= "string"
-  state.greenlet = core.spawn(writebody, state, sock, plan, self.read_timeout or nil)
   return state
 end
 
 -- Exchanges --------------------------------------------------------------------------
-
-local function release(conn, exchange, state)
-  local reusable = exchange:release() and state.done and not conn.pool.closed
-  if state.greenlet and not state.done then state.greenlet:kill(nil, false) end
-  conn.pool:release(conn, reusable)
-end
 
 -- Why there is no answer: what the writer met with goes first.
 local function failure(state, message, code)
@@ -425,13 +450,6 @@ local function failure(state, message, code)
   return message, code
 end
 
-local stop = {__close = function(self)
-  local state = self.state
-  if state and state.greenlet and not state.done and not self.kept then
-    state.greenlet:kill(nil, false)
-  end
-end}
-
 -- One request and its answer on one connection. A response that still holds
 -- it; or nil, message, code, retry.
 local function exchangeonce(self, plan, opts, due, fresh)
@@ -439,18 +457,15 @@ local function exchangeonce(self, plan, opts, due, fresh)
   local route, message, code = findroute(self, opts, at)
   if not route then return nil, message, code end
   local repeatable = IDEMPOTENT[plan.method] and not plan.consumed
-  local conn <close>, why, name = self.pool:acquire(route.key, remaining(due), fresh,
-    not repeatable)
+  local conn <close>, why, name = self.pool:acquire(route.key, remaining(due), fresh)
   if not conn then return nil, why, name end
   if not conn.sock then
     conn.sock, message, code = connect(self, at, route,
       remaining(due, pick(opts, self, "connect_timeout")), conn.host.session)
     if not conn.sock then return nil, message, code end
   end
-  local guard <close> = setmetatable({}, stop)
   local read_timeout = pick(opts, self, "read_timeout")
   local state = send(self, plan, conn, route, remaining(due, read_timeout))
-  guard.state = state
   if state.code and not STALE[state.code] then return nil, state.message, state.code end
   local max_body = pick(opts, self, "max_body_bytes")
   local max_buffer = max_body or MAX_BUFFER
@@ -468,10 +483,9 @@ local function exchangeonce(self, plan, opts, due, fresh)
   if status == 101 and not plan.has.upgrade then
     return nil, "the server switched protocols unasked", "malformed"
   end
-  conn.lent, guard.kept = true, true
+  conn.lent = true
   return Response.new({status = status, reason = reason, headers = headers,
-    version = version, _conn = conn, _exchange = exchange, _state = state,
-    _release = release}, coding, at)
+    version = version, _conn = conn, _exchange = exchange, _state = state}, coding, at)
 end
 
 -- The same, with one more try where a connection was closed under us.
@@ -484,8 +498,8 @@ end
 -- Redirections -----------------------------------------------------------------------
 
 local function dropfields(plan, names)
-  for name in pairs(names) do plan.has[name] = nil end
   if not plan.fields then return end
+  for name in pairs(names) do plan.has[name] = nil end
   local kept = {}
   for _, field in ipairs(plan.fields) do
     if not names[field[1]] then kept[#kept + 1] = field end
@@ -507,7 +521,7 @@ end
 local function follow(self, plan, opts, status, location)
   local target, why = url.resolve(plan.url, location)
   if not target then return nil, "bad redirection: " .. why, "redirect" end
-  target.unix = opts.unix or target.unix
+  if opts.unix then target = url.with(target, opts.unix) end
   if plan.url.scheme == "https" and target.scheme == "http"
     and not pick(opts, self, "allow_downgrade") then
     return nil, "redirection from https to http", "redirect"
@@ -518,7 +532,6 @@ local function follow(self, plan, opts, status, location)
   end
   if not url.issameorigin(plan.url, target) then
     dropfields(plan, SECRETS)
-    plan.host = nil
   end
   plan.url = target
   plan.followed = plan.followed + 1
@@ -605,6 +618,7 @@ end
 -- @tparam string url
 -- @tparam[opt] table opts
 function Client:get(url_, opts)
+  if opts == nil then return request(self, {url = url_, method = "GET"}) end
   return request(self, copy(opts, {url = url_, method = "GET"}))
 end
 
@@ -642,6 +656,7 @@ local function new(opts)
   if self.cookies == true then self.cookies = cookies.CookieJar() end
   self.env = self.proxy == nil and proxies.fromenv() or nil
   self.pool = newpool(self)
+  self.routes = setmetatable({}, {__mode = "k"}) -- parsed URL -> route
   return setmetatable(self, mt)
 end
 

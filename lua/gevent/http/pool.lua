@@ -20,7 +20,8 @@ local function keep(self, conn)
   if last then last.after = conn else self.first = conn end
   self.last = conn
   self.idle = self.idle + 1
-  table.insert(conn.host.idle, conn)
+  local list = conn.host.idle
+  list[#list + 1] = conn
 end
 
 -- Takes it out of the list of all that are idle.
@@ -56,7 +57,7 @@ local function expire(self)
   while self.first and self.first.since <= latest do drop(self, self.first) end
 end
 
--- What was taken so far, for one who does not get to the end of `acquire`.
+-- What was taken so far, for one who does not get to the end of `wait`.
 local ticket = {__close = function(held)
   if held.done then return end
   if held.slot then held.host.slots:release() end
@@ -78,11 +79,11 @@ local function hostof(self, key)
 end
 
 -- One that is idle and still good.
-local function takeidle(self, host, sure)
+local function takeidle(self, host)
   while #host.idle > 0 do
     local conn = host.idle[#host.idle]
-    if core.http_is_quiet(conn.sock, sure) then
-      table.remove(host.idle)
+    if core.http_is_quiet(conn.sock) then
+      host.idle[#host.idle] = nil
       unlink(self, conn)
       return conn
     end
@@ -90,18 +91,16 @@ local function takeidle(self, host, sure)
   end
 end
 
---- A connection to the host of that key: an idle one, or an empty one, whose
--- `sock` the caller has to set.
--- @tparam string key
--- @tparam ?number timeout seconds to wait for one
--- @tparam boolean fresh no idle one
--- @tparam boolean sure an idle one must not have been closed by its peer
--- @return connection; or nil, message, code
-function methods:acquire(key, timeout, fresh, sure)
-  if self.closed then return nil, CLOSED, "closed" end
+-- Two slots, of the host's and of all, where they are free at once.
+local function enter(self, host)
+  if not host.slots:acquire(0) then return false end
+  if self.slots:acquire(0) then return true end
+  host.slots:release()
+  return false
+end
+
+local function wait(self, host, timeout)
   local due = timeout and core.monotonic() + timeout
-  local host = hostof(self, key)
-  host.users = host.users + 1
   local held <close> = setmetatable({pool = self, host = host}, ticket)
   if not host.slots:acquire(timeout) then return nil, "timed out", "timeout" end
   held.slot = true
@@ -109,8 +108,25 @@ function methods:acquire(key, timeout, fresh, sure)
     return nil, "timed out", "timeout"
   end
   held.done = true
+  return true
+end
+
+--- A connection to the host of that key: an idle one, or an empty one, whose
+-- `sock` the caller has to set.
+-- @tparam string key
+-- @tparam ?number timeout seconds to wait for one
+-- @tparam boolean fresh no idle one
+-- @return connection; or nil, message, code
+function methods:acquire(key, timeout, fresh)
+  if self.closed then return nil, CLOSED, "closed" end
+  local host = hostof(self, key)
+  host.users = host.users + 1
+  if not enter(self, host) then
+    local ok, message, code = wait(self, host, timeout)
+    if not ok then return nil, message, code end
+  end
   if self.first then expire(self) end
-  local conn = not fresh and takeidle(self, host, sure)
+  local conn = not fresh and takeidle(self, host)
   if not conn then
     while self.first and self.busy + self.idle >= self.max_connections do
       drop(self, self.first)
@@ -131,6 +147,10 @@ function methods:release(conn, reusable)
   local host = conn.host
   conn.busy = false
   self.busy = self.busy - 1
+  if conn.writer then
+    if not conn.writer:ready() then conn.writer:kill(nil, false) end
+    conn.writer = nil
+  end
   if reusable and not self.closed and self.idle_timeout > 0 then
     keep(self, conn)
   elseif conn.sock then

@@ -80,11 +80,7 @@ local function setauthority(parsed)
   return parsed
 end
 
---- Takes a URL apart.
--- @tparam string text
--- @treturn[1] table
--- @return[2] nil, what is wrong with it
-function url.parse(text)
+local function parse(text)
   if text:find("%c") then return nil, "control characters are not allowed" end
   if text:find("^http%+unix:") then return parseunix(text) end
   local scheme, authority, tail = text:match("^(%a[%w+.-]*)://([^/?#]*)(.*)$")
@@ -104,12 +100,44 @@ function url.parse(text)
   return setauthority(parsed)
 end
 
+-- The last ones that were parsed: programs ask for the same again and again.
+local CACHED = 256
+local cache, cached = {}, 0
+
+--- Takes a URL apart. The result may be shared: it is not to be changed.
+-- @tparam string text
+-- @treturn[1] table
+-- @return[2] nil, what is wrong with it
+function url.parse(text)
+  local parsed = cache[text]
+  if parsed then return parsed end
+  local why
+  parsed, why = parse(text)
+  if not parsed then return nil, why end
+  if cached >= CACHED then cache, cached = {}, 0 end
+  cache[text], cached = parsed, cached + 1
+  return parsed
+end
+
+--- A copy with another socket's path or target.
+function url.with(parsed, unix, target)
+  local copy = {}
+  for key, value in pairs(parsed) do copy[key] = value end
+  copy.unix, copy.target, copy.text = unix or parsed.unix, target or parsed.target, nil
+  return copy
+end
+
 --- The URL as text, without user and password.
 function url.tostring(parsed)
+  local text = parsed.text
+  if text then return text end
   if parsed.unix then
-    return "http+unix://" .. url.escape(parsed.unix) .. parsed.target
+    text = "http+unix://" .. url.escape(parsed.unix) .. parsed.target
+  else
+    text = parsed.scheme .. "://" .. parsed.authority .. parsed.target
   end
-  return parsed.scheme .. "://" .. parsed.authority .. parsed.target
+  parsed.text = text
+  return text
 end
 
 --- Have both the same scheme, host and port?
@@ -160,10 +188,7 @@ function url.resolve(base, reference)
   end
   if reference:sub(1, 2) == "//" then return url.parse(base.scheme .. ":" .. reference) end
   if reference:find("%c") then return nil, "control characters are not allowed" end
-  local parsed = {}
-  for key, value in pairs(base) do parsed[key] = value end
-  parsed.target = cleantarget(merge(base.target, reference))
-  return parsed
+  return url.with(base, nil, cleantarget(merge(base.target, reference)))
 end
 
 --- The target with more in its query.
