@@ -27,8 +27,9 @@ local function seen(self, data, message, code)
   if self._conn and (self._exchange:complete() or data == nil and code ~= "timeout") then
     letgo(self)
   end
-  if data == nil and self._state.raised ~= nil then error(self._state.raised, 0) end
-  return data, message, code
+  if data ~= nil then return data end
+  if self._state.raised ~= nil then error(self._state.raised, 0) end
+  return nil, message, code
 end
 
 --- The body of a streamed one, by the formats of `io`.
