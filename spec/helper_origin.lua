@@ -27,9 +27,11 @@ function origin.request(sock)
   elseif req.headers["transfer-encoding"] then
     local parts = {}
     repeat
-      local size = tonumber(sock:readuntil("\r\n"):match("^(%x+)\r\n$"), 16)
+      local size = sock:readuntil("\r\n")
+      if not size then return nil end
+      size = tonumber(size:match("^(%x+)\r\n$"), 16)
       parts[#parts + 1] = sock:readexactly(size)
-      sock:readexactly(2)
+      if not sock:readexactly(2) then return nil end
     until size == 0
     req.body = table.concat(parts)
     req.chunks = parts

@@ -169,8 +169,9 @@ end)
 
 describe("a connection", function()
   --- Answers the first request by `bytes`, and all others well. How often it
-  -- was connected to by a client that asks twice.
-  local function connections(bytes, method)
+  -- was connected to by a client that asks twice, the first time without
+  -- patience where the answer does not end.
+  local function connections(bytes, method, endless)
     local server <close> = origin.replies(function(req, _, sock)
       if req.target == "/first" then
         sock:sendall(bytes)
@@ -179,7 +180,8 @@ describe("a connection", function()
       return origin.answer("second")
     end)
     local client <close> = http.Client {timeout = 5 * helper.scale}
-    client:request {url = server.url .. "/first", method = method, timeout = 0.05}
+    client:request {url = server.url .. "/first", method = method,
+      timeout = endless and 0.05 or nil}
     helper.wait_all_blocked()
     local res = assert(client:get(server.url .. "/second"))
     assert.equal("second", res.body)
@@ -213,9 +215,10 @@ describe("a connection", function()
 
   it("is not where something may still come", function()
     assert.equal(2, connections("HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\n"))
-    assert.equal(2, connections("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nx"))
-    assert.equal(2, connections("HTTP/1.1 200 OK\r\n\r\nuntil the end"))
-    assert.equal(2, connections("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx"))
+    assert.equal(2, connections("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nx", "GET", true))
+    assert.equal(2, connections("HTTP/1.1 200 OK\r\n\r\nuntil the end", "GET", true))
+    assert.equal(2, connections("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx",
+      "GET", true))
   end)
 
   it("is not after an answer that was refused", function()

@@ -510,6 +510,7 @@ end
 -- RFC 9110, 15.4: what the next request is.
 local function changemethod(plan, status)
   local method = plan.method
+  if method == "GET" and plan.body == nil then return end
   if status == 303 and method ~= "HEAD" or (status == 301 or status == 302)
     and method == "POST" then
     plan.method = "GET"
