@@ -331,7 +331,8 @@ describe("cookies", function()
     assert.equal("", sent("http://x.org/", "a=1; Expires=Sunday, 06-Nov-94 08:49:37 GMT"))
     assert.equal("", sent("http://x.org/", "a=1; Expires=Sun Nov  6 08:49:37 1994"))
     assert.equal("a=1", sent("http://x.org/", "a=1; Expires=whenever"))
-    assert.equal("a=1", sent("http://x.org/", "a=1; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:01 GMT"))
+    assert.equal("a=1", sent("http://x.org/",
+      "a=1; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:01 GMT"))
   end)
 
   it("are computed in days that are right", function()
