@@ -93,7 +93,8 @@ static ssize_t inflate_some(struct exchange *x) {
   enum gev_z_result r = gev_inflate(x->z, &io);
   size_t made = sizeof room - io.out_len;
   if (len) gev_bytes_drop(&x->raw, len - io.in_len);
-  if (r == GEV_Z_NOMEM || !gev_bytes_add(&x->in, room, made)) return -ENOMEM;
+  if (r == GEV_Z_NOMEM || (made && !gev_bytes_add(&x->in, room, made)))
+    return -ENOMEM;
   if (r == GEV_Z_BAD) return fail(x, "malformed", "bad compressed data");
   x->total += made;
   if (x->total > x->max_body) return fail_large(x);
