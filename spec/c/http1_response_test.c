@@ -17,6 +17,7 @@
 
 #include "check.h"
 
+#define CHUNKED "Transfer-Encoding: chunked\r\n\r\n"
 #define CASE(what, kind, bytes, story) \
   {what, GEV_H1_##kind, bytes, sizeof bytes - 1, story}
 #define OK(what, bytes, story) \
@@ -35,14 +36,16 @@ static const struct test cases[] = {
      "200 1 k(OK)[Content-Length:2]{ok}."),
   OK("no length", "\r\nall of it", "200 1 c(OK){all of it}."),
   OK("no length, nothing", "\r\n", "200 1 c(OK){}."),
-  OK("chunks", "Transfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nT: 1\r\n\r\n",
+  OK("chunks",
+     CHUNKED "2;a=b\r\nok\r\n0\r\nT: 1\r\n\r\n",
      "200 1 kh(OK)[Transfer-Encoding:chunked]{ok}<T:1>."),
   OK("two messages", "Content-Length: 0\r\n\r\nHTTP/1.1 404 No\r\n\r\nx",
      "200 1 k(OK)[Content-Length:0]{}404 1 c(No){x}."),
   OK("close", "Connection: close\r\nContent-Length: 0\r\n\r\n",
      "200 1 (OK)[Connection:close][Content-Length:0]{}."),
-  OK("fields that servers may repeat", "Host: a\r\nHost: b\r\nContent-Type: c\r\n"
-     "Content-Type: d\r\nContent-Length: 0\r\n\r\n",
+  OK("fields that servers may repeat",
+     "Host: a\r\nHost: b\r\nContent-Type: c\r\nContent-Type: d\r\n"
+     "Content-Length: 0\r\n\r\n",
      "200 1 k(OK)[Host:a][Host:b][Content-Type:c][Content-Type:d]"
      "[Content-Length:0]{}."),
   CASE("1.0", RESPONSE, "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",

@@ -60,7 +60,7 @@ local function exchangeonce(self, plan, opts, due, fresh)
   if state.code and not STALE[state.code] then return nil, state.message, state.code end
   local max_body, max_buffer = bodylimits(self, opts)
   local exchange = core.http_exchange(conn.sock, plan.method, remaining(due), read_timeout,
-    not plan.has["accept-encoding"] and pick(opts, self, "decompress"), max_body, max_buffer,
+    plans.asks(plan) and pick(opts, self, "decompress"), max_body, max_buffer,
     pick(opts, self, "max_header_bytes"), pick(opts, self, "max_headers"))
   local status, reason, headers, version, coding = exchange:head()
   if not status then

@@ -112,13 +112,19 @@ function M.new(opts)
   return plan
 end
 
+--- Does it ask for a compressed answer by itself? A part of one (Range) could not
+-- be undone.
+function M.asks(plan)
+  return not plan.has["accept-encoding"] and not plan.has.range
+end
+
 local function fieldtext(plan)
   local fields, has = plan.fields, plan.has
   if not fields then return USUAL end
   local parts = {}
   if not has["user-agent"] then parts[1] = AGENT end
   if not has.accept then parts[#parts + 1] = ACCEPT end
-  if not has["accept-encoding"] then parts[#parts + 1] = CODINGS end
+  if M.asks(plan) then parts[#parts + 1] = CODINGS end
   for _, field in ipairs(fields) do parts[#parts + 1] = field[2] end
   return table.concat(parts)
 end
