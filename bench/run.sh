@@ -3,7 +3,7 @@
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
-#            poolmap echo http_hello (all of them)
+#            poolmap echo http_hello http_client (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -21,7 +21,7 @@ while getopts r:c:p:v option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
-  timeout poolmap echo http_hello
+  timeout poolmap echo http_hello http_client
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -37,6 +37,7 @@ programs() {
     timeout) echo lua gevent pygevent go ;;
     echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
     http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
+    http_client) echo go gevent ;;
     *) say "no figure $1"; exit 2 ;;
   esac
 }
@@ -76,6 +77,7 @@ count() {
     echo*) echo 100000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
     http_hello*) echo 50000 ;;
+    http_client*) echo 20000 ;;
   esac
 }
 
@@ -91,6 +93,9 @@ run_one() {
     http_hello-*) start "$1" "$2" taskset -c "$cpu"
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" -H / "$port"
       return ;;
+    http_client-*) start http_hello gevent taskset -c "$cpu"
+      "$load" -n 64 -w 0 -H / "$port" >/dev/null || return  # it listens
+      set -- "$1" "$2" "$n" "$port" ;;
     switch1-*) set -- switch "$2" "$n" 1 ;;
     switch-*) set -- switch "$2" "$n" 2 ;;
     spawn-gevent-*) set -- spawn "$2" "$n" "${2#gevent-}" ;;
