@@ -90,41 +90,30 @@ for name, value in pairs(Response) do Streamed[name] = value end
 
 -- For the client ---------------------------------------------------------------------
 
--- A response that holds its connection, until one of the following.
-function Response:_stream()
-  if self._exchange:complete() then letgo(self) end
-  return setmetatable(self, Streamed)
+-- What was undone is not to be undone again by whoever hands the body on.
+local function undone(self, coding)
+  self.encoding = coding
+  self.headers["Content-Encoding"] = nil
+  self.headers["Content-Length"] = nil
 end
 
-function Response:_readall()
-  local body, message, code = self:read("a")
-  if body == nil then return nil, message, code end
-  self.body = body
-  self._exchange, self._state = nil, nil
+-- A response whose body is there.
+local function whole(at, status, reason, headers, version, coding, body)
+  local self = setmetatable({status = status, reason = reason, headers = headers,
+    version = version, url = url.tostring(at), body = body}, Response)
+  if coding then undone(self, coding) end
   return self
 end
 
--- Reads what is left if it is not much: the connection can be used again then.
-function Response:_drain(most)
-  local length = tonumber(self.headers["content-length"])
-  local got = length and length > most and most or 0
-  while got < most and self._conn do
-    local data = self:recv(PIECE)
-    if not data or data == "" then break end
-    got = got + #data
-  end
-  self:close()
+-- One that is streamed; the connection is its own from now on.
+local function stream(at, status, reason, headers, version, coding, conn, exchange,
+    state)
+  local self = setmetatable({status = status, reason = reason, headers = headers,
+    version = version, url = url.tostring(at), _conn = conn, _exchange = exchange,
+    _state = state}, Streamed)
+  if coding then undone(self, coding) end
+  if exchange:complete() then letgo(self) end
+  return self
 end
 
--- Makes one of its fields, and `_conn`, `_exchange`, `_state`.
-function Response.new(self, coding, at)
-  self.url = url.tostring(at)
-  if coding then
-    self.encoding = coding
-    self.headers["Content-Encoding"] = nil
-    self.headers["Content-Length"] = nil
-  end
-  return setmetatable(self, Response)
-end
-
-return Response
+return {whole = whole, stream = stream}

@@ -41,13 +41,11 @@ local function bodylimits(self, opts)
   return limit or nil, limit or nil
 end
 
--- One request and its answer on one connection. A response that still holds
--- it; or nil, message, code, retry.
-local function exchangeonce(self, plan, opts, due, fresh)
+-- The connection for a request, and how it was come by; or nil, message, code.
+local function connection(self, plan, opts, due, fresh)
   local at = plan.url
   local route, message, code = routes.find(self, opts, at)
   if not route then return nil, message, code end
-  local repeatable = IDEMPOTENT[plan.method] and not plan.consumed
   local conn <close>, why, name = self.pool:acquire(route.key, remaining(due), fresh)
   if not conn then return nil, why, name end
   if not conn.sock then
@@ -55,18 +53,42 @@ local function exchangeonce(self, plan, opts, due, fresh)
       remaining(due, pick(opts, self, "connect_timeout")), conn.host.session)
     if not conn.sock then return nil, message, code end
   end
-  local read_timeout = pick(opts, self, "read_timeout")
-  local state = send(self, plan, conn, route, remaining(due, read_timeout), read_timeout)
+  conn.lent = true -- to our caller
+  return conn, route
+end
+
+-- Reads what is left of a body if it is not much: the connection can be used
+-- again then.
+local function drain(exchange, headers)
+  local length = tonumber(headers["content-length"])
+  if length and length > DRAIN then return end
+  local got = 0
+  while not exchange:complete() and got < DRAIN do
+    local data = exchange:recv(DRAIN)
+    if not data then return end
+    got = got + #data
+  end
+end
+
+-- One request and its answer on one connection. A response; or nil, message,
+-- code, may it be tried again; or false, status, location.
+local function once(self, plan, opts, due, fresh)
+  local borrowed, route, failed = connection(self, plan, opts, due, fresh)
+  if not borrowed then return nil, route, failed end
+  local conn <close> = borrowed
+  conn.lent = false
+  local idle = pick(opts, self, "read_timeout")
+  local state = send(self, plan, conn, route, remaining(due, idle), idle)
   if state.code and not STALE[state.code] then return nil, state.message, state.code end
   local max_body, max_buffer = bodylimits(self, opts)
-  local exchange = core.http_exchange(conn.sock, plan.method, remaining(due), read_timeout,
+  local exchange = core.http_exchange(conn.sock, plan.method, remaining(due), idle,
     plans.asks(plan) and pick(opts, self, "decompress"), max_body, max_buffer,
     pick(opts, self, "max_header_bytes"), pick(opts, self, "max_headers"))
   local status, reason, headers, version, coding = exchange:head()
   if not status then
-    local stale = conn.uses > 1 and repeatable and not plan.consumed
+    local stale = conn.uses > 1 and IDEMPOTENT[plan.method] and not plan.consumed
       and not exchange:heard() and STALE[headers]
-    message, code = failure(state, reason, headers)
+    local message, code = failure(state, reason, headers)
     return nil, message, code, stale
   end
   if status == 101 and not plan.has.upgrade then
@@ -75,16 +97,23 @@ local function exchangeonce(self, plan, opts, due, fresh)
   if route.context and conn.uses == 1 and conn.sock.session then
     conn.host.session = conn.sock:session()
   end
-  conn.lent = true
-  return Response.new({status = status, reason = reason, headers = headers,
-    version = version, _conn = conn, _exchange = exchange, _state = state}, coding, at)
-end
-
--- The same, with one more try where a connection was closed under us.
-local function exchange(self, plan, opts, due)
-  local res, message, code, stale = exchangeonce(self, plan, opts, due, false)
-  if stale then res, message, code = exchangeonce(self, plan, opts, due, true) end
-  return res, message, code
+  if plan.jar then plan.jar:_take(plan.url, headers:get_all("set-cookie")) end
+  local location = plan.limit > 0 and REDIRECTS[status] and headers:get_all("location")[1]
+  if location then
+    drain(exchange, headers)
+  elseif opts.stream then
+    conn.lent = true
+    return Response.stream(plan.url, status, reason, headers, version, coding, conn,
+      exchange, state)
+  end
+  local body, message, code
+  if not location then
+    body, message, code = exchange:read("a")
+    if not body then return nil, failure(state, message, code) end
+  end
+  conn.pool:release(conn, exchange:release() and state.done)
+  if location then return false, status, location end
+  return Response.whole(plan.url, status, reason, headers, version, coding, body)
 end
 
 local function limitof(self, opts)
@@ -94,30 +123,20 @@ local function limitof(self, opts)
   return limit or 0
 end
 
-local holder = {__close = function(held)
-  if held.res then held.res:close() end
-end}
-
 -- Requests until one is answered for good.
 local function run(self, plan, opts, due)
-  local limit = limitof(self, opts)
   while true do
-    local res, message, code = exchange(self, plan, opts, due)
-    if not res then return nil, message, code end
-    local held <close> = setmetatable({res = res}, holder)
-    if plan.jar then plan.jar:_take(plan.url, res.headers:get_all("set-cookie")) end
-    local location = REDIRECTS[res.status] and res.headers:get_all("location")[1]
-    if not location or limit == 0 then
-      if not opts.stream then return res:_readall() end
-      held.res = nil
-      return res:_stream()
+    local res, message, code, stale = once(self, plan, opts, due, false)
+    if stale then -- a connection was closed under us
+      res, message, code = once(self, plan, opts, due, true)
     end
-    if plan.followed >= limit then
-      return nil, ("more than %d redirections"):format(limit), "redirect"
+    if res then return res end
+    if res == nil then return nil, message, code end
+    if plan.followed >= plan.limit then
+      return nil, ("more than %d redirections"):format(plan.limit), "redirect"
     end
-    res:_drain(DRAIN)
     local ok
-    ok, message, code = plans.follow(plan, self, opts, res.status, location)
+    ok, message, code = plans.follow(plan, self, opts, message, code)
     if not ok then return nil, message, code end
   end
 end
@@ -144,6 +163,7 @@ local function request(self, opts)
   options.check(opts)
   local plan = plans.new(opts)
   plan.jar = jarof(opts, self)
+  plan.limit = limitof(self, opts)
   local timeout = pick(opts, self, "timeout")
   return run(self, plan, opts, timeout and core.monotonic() + timeout)
 end

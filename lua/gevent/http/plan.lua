@@ -2,7 +2,8 @@
 -- plan is a table that redirections change: `method`, `url` (parsed), `fields`
 -- (list of {name in lower case, line}; nil: none were given), `has` (their values
 -- by name), `body`, `length` (of an iterator), `kind` (its content type),
--- `consumed` (it cannot be had again), `followed` (redirections), `jar`.
+-- `consumed` (it cannot be had again), `followed` (redirections, of `limit`),
+-- `jar`.
 local core = require "gevent._core"
 local options = require "gevent.http.options"
 local proxies = require "gevent.http.proxy"
@@ -104,8 +105,7 @@ function M.new(opts)
   elseif method == "CONNECT" then
     misuse("CONNECT is for proxies")
   end
-  local plan = {method = method, has = NONE, fields = nil, url = nil, body = nil,
-    length = nil, kind = nil, followed = 0, jar = nil, consumed = false}
+  local plan = {method = method, has = NONE, followed = 0} -- the rest is rare
   takeurl(plan, opts)
   if opts.headers then plan.fields = takefields(plan, opts.headers) end
   if opts.body ~= nil or opts.form or opts.multipart then takebody(plan, opts) end
