@@ -206,6 +206,40 @@ describe("a connection", function()
     assert.equal(2, connections("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx"))
   end)
 
+  it("is not where the request said so", function()
+    local server <close> = origin.replies(function() return origin.answer("x") end)
+    local client <close> = http.Client()
+    assert(client:get(server.url, {headers = {Connection = "Close"}}))
+    assert(client:get(server.url))
+    assert(client:get(server.url))
+    assert.equal(2, server.connections)
+  end)
+
+  it("is the caller's after it switched protocols", function()
+    local server <close> = origin.replies(function(req, _, sock)
+      if not req.headers.upgrade then return origin.answer("plain") end
+      sock:sendall("HTTP/1.1 101 Switching\r\nUpgrade: echo\r\n\r\nwelcome\n")
+      sock:sendall("> " .. sock:read("L"))
+    end)
+    local client <close> = http.Client()
+    local res = assert(client:get(server.url, {headers = {Connection = "upgrade",
+      Upgrade = "echo"}}))
+    assert.equal(101, res.status)
+    do
+      local sock <close> = assert(res:takeover())
+      assert.equal("welcome", sock:read("l"))
+      sock:sendall("hello\n")
+      assert.equal("> hello", sock:read("l"))
+    end
+    assert.is_nil((res:takeover()))
+    assert.is_truthy(tostring(client):find("0 connections busy, 0 idle", 1, true))
+    local plain = assert(client:get(server.url))
+    assert.is_nil((plain:takeover()))
+    local _unused = assert(client:get(server.url, {headers = {Connection = "upgrade",
+      Upgrade = "echo"}}))
+    _unused:close()
+  end)
+
   it("is not where anything came behind the answer", function()
     assert.equal(2, connections(origin.answer("x") .. origin.answer("evil")))
     assert.equal(2, connections(origin.answer("x") .. "\r\n"))

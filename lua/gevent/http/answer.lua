@@ -78,6 +78,20 @@ function Response:close()
   if self._exchange then self._exchange:close() end
 end
 
+--- The connection itself, after 101 (Switching Protocols): a socket, which is
+-- the caller's from now on; what came behind the answer is still in it.
+-- @treturn[1] socket
+-- @return[2] nil, "closed", "closed"
+function Response:takeover()
+  local conn = self._conn
+  if self.status ~= 101 or not conn then return nil, "closed", "closed" end
+  local sock = conn.sock
+  self._exchange:release()
+  self._conn, conn.sock = nil, nil
+  conn.pool:release(conn, false)
+  return sock
+end
+
 Response.__close = Response.close
 
 function Response:__tostring()
@@ -112,7 +126,7 @@ local function stream(at, status, reason, headers, version, coding, conn, exchan
     version = version, url = url.tostring(at), _conn = conn, _exchange = exchange,
     _state = state}, Streamed)
   if coding then undone(self, coding) end
-  if exchange:complete() then letgo(self) end
+  if exchange:complete() and status ~= 101 then letgo(self) end
   return self
 end
 

@@ -52,7 +52,9 @@ local function connection(self, plan, opts, due, fresh)
     conn.sock, message, code = routes.connect(self, at, route,
       remaining(due, pick(opts, self, "connect_timeout")), conn.host.session)
     if not conn.sock then return nil, message, code end
+    conn.context = route.context -- its address is in the key: it has to stay
   end
+  conn.last = plans.islast(plan)
   conn.lent = true -- to our caller
   return conn, route
 end
@@ -101,7 +103,7 @@ local function once(self, plan, opts, due, fresh)
   local location = plan.limit > 0 and REDIRECTS[status] and headers:get_all("location")[1]
   if location then
     drain(exchange, headers)
-  elseif opts.stream then
+  elseif opts.stream or status == 101 then
     conn.lent = true
     return Response.stream(plan.url, status, reason, headers, version, coding, conn,
       exchange, state)

@@ -112,6 +112,12 @@ function M.new(opts)
   return plan
 end
 
+--- Does it ask for the connection to be closed?
+function M.islast(plan)
+  local connection = plan.has.connection
+  return connection ~= nil and connection:lower():find("close", 1, true) ~= nil
+end
+
 --- Does it ask for a compressed answer by itself? A part of one (Range) could not
 -- be undone.
 function M.asks(plan)

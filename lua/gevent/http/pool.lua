@@ -2,7 +2,8 @@
 -- with its user, or idle, here; of each host and in all there are only so many.
 -- Who is refused waits in the order of arrival.
 --
--- A connection is a table {sock=, uses=, ...}. Its user holds it in a <close>
+-- A connection is a table {sock=, uses=, last=, ...}; `last` is true once it is
+-- not to be used again. Its user holds it in a <close>
 -- variable: unless it was released or lent on before, leaving the scope closes
 -- it, so that an error or a kill never leaves one behind.
 local core = require "gevent._core"
@@ -151,7 +152,7 @@ function methods:release(conn, reusable)
     if not conn.writer:ready() then conn.writer:kill(nil, false) end
     conn.writer = nil
   end
-  if reusable and not self.closed and self.idle_timeout > 0 then
+  if reusable and not conn.last and not self.closed and self.idle_timeout > 0 then
     keep(self, conn)
   elseif conn.sock then
     conn.sock:close()
@@ -181,7 +182,7 @@ return function(opts)
   return setmetatable({
     max_connections = opts.max_connections,
     max_per_host = opts.max_per_host,
-    idle_timeout = opts.idle_timeout,
+    idle_timeout = opts.idle_timeout or math.huge,
     slots = Semaphore(opts.max_connections),
     hosts = {},              -- key -> {key=, idle={...}, users=, slots=}
     first = nil, last = nil, -- of those that are idle: the oldest, the newest
