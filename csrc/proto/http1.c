@@ -290,17 +290,19 @@ static enum gev_h1_event read_fixed(struct gev_h1 *p, const char **at,
   return GEV_H1_BODY;
 }
 
+/* Up to the limit, and then the refusal: whatever the input's cuts. */
 static enum gev_h1_event read_rest(struct gev_h1 *p, const char **at,
                                    const char *end)
 {
   size_t len = (size_t)(end - *at);
+  uint64_t most = p->limits->max_body - p->total;
   if (len == 0) return GEV_H1_MORE;
-  if (len > p->limits->max_body - p->total)
-    return gev_h1_refuse(p, 413, "body too large");
+  if (most == 0) return gev_h1_refuse(p, 413, "body too large");
+  if (len > most) len = (size_t)most;
   p->total += len;
   p->chunk = *at;
   p->chunk_len = len;
-  *at = end;
+  *at += len;
   return GEV_H1_BODY;
 }
 

@@ -256,15 +256,18 @@ static void test_limits(void)
 {
   struct gev_h1_limits limits = gev_h1_default_limits;
   static const char bytes[] = "HTTP/1.1 200 OK\r\n\r\n12345";
+  const size_t len = sizeof bytes - 1;
   struct gev_h1 p;
-  size_t used;
+  size_t at, used;
   limits.max_body = 4;
   gev_h1_init_response(&p, GEV_H1_RESPONSE, &limits);
-  check(gev_h1_feed(&p, bytes, sizeof bytes - 1, &used) == GEV_H1_HEAD,
-        "a head");
-  check(gev_h1_feed(&p, bytes + used, sizeof bytes - 1 - used, &used) ==
-              GEV_H1_ERROR && p.status == 413,
-        "a body until the end is bounded");
+  check(gev_h1_feed(&p, bytes, len, &at) == GEV_H1_HEAD, "a head");
+  check(gev_h1_feed(&p, bytes + at, len - at, &used) == GEV_H1_BODY &&
+          used == 4,
+        "as much of a body as is allowed");
+  check(gev_h1_feed(&p, bytes + len - 1, 1, &used) == GEV_H1_ERROR &&
+          p.status == 413,
+        "and no more");
   gev_h1_free(&p);
 }
 
