@@ -18,6 +18,7 @@
 #include "io/poller.h"
 #include "net/resolve.h"
 #include "net/socket.h"
+#include "net/tls.h"
 #include "proto/http_exchange.h"
 #include "proto/http_server.h"
 #include "sync/event.h"
@@ -34,7 +35,8 @@ static const opener openers[] = {
     gev_open_settings, gev_open_scope,     gev_open_inspect,
     gev_open_event,    gev_open_semaphore, gev_open_queue,
     gev_open_fdwait,   gev_open_poller,    gev_open_socket,
-    gev_open_resolve,  gev_open_http_server, gev_open_http_exchange,
+    gev_open_resolve,  gev_open_tls,       gev_open_http_server,
+    gev_open_http_exchange,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

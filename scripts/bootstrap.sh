@@ -30,6 +30,7 @@ llhttp   llhttp        @llhttp        llhttp-devel  llhttp-dev     llhttp
 demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
+test     cmd:openssl   openssl        openssl       openssl      openssl
 test     cmd:ps        procps         procps-ng     procps         -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -

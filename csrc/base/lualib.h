@@ -45,6 +45,18 @@ struct gev_object *gev_towaitable(lua_State *L);
 /* A number of seconds >= 0; nil or none gives -1, "for ever". Raises on
  * negative numbers, NaN and other types. */
 double gev_opttimeout(lua_State *L, int idx);
+/* luaL_checkinteger, with fewer calls where it is one. */
+static inline lua_Integer gev_checkinteger(lua_State *L, int idx) {
+  int is;
+  lua_Integer n = lua_tointegerx(L, idx, &is);
+  return is ? n : luaL_checkinteger(L, idx);
+}
+/* The same for luaL_checklstring. */
+static inline const char *gev_checklstring(lua_State *L, int idx,
+                                           size_t *len) {
+  const char *text = lua_tolstring(L, idx, len);
+  return text ? text : luaL_checklstring(L, idx, len);
+}
 /* A number of seconds >= 0, no default. */
 double gev_checkseconds(lua_State *L, int idx);
 bool gev_callable(lua_State *L, int idx);

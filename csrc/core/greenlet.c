@@ -43,6 +43,7 @@ void gev_make_extra(lua_State *L, int idx) {
   lua_createtable(L, 0, 2);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, idx, 2);
+  ((struct gev_greenlet *)lua_touserdata(L, idx))->flags |= GEV_EXTRA;
 }
 
 void gev_push_greenlet(lua_State *L, struct gev_hub *h,
@@ -91,10 +92,8 @@ static int body_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* Runs the function under a pcall, so that <close> variables may block while
- * an error or a kill unwinds the greenlet. */
+ * an error or a kill unwinds the greenlet. The handler is at 1: see load. */
 static int body(lua_State *L) {
-  lua_pushcfunction(L, on_error);
-  lua_insert(L, 1);
   int nargs = lua_gettop(L) - 2;
   return body_k(L, lua_pcallk(L, nargs, LUA_MULTRET, 1, 0, body_k), 0);
 }
@@ -111,22 +110,25 @@ void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
   gev_waitq_init(&g->joiners);
 }
 
-/* Copies the function and its arguments to the coroutine, above the body. */
+/* Copies the function and its arguments to the coroutine, above the body and
+ * its message handler. */
 static void load(lua_State *L, struct gev_greenlet *g, int first, int nargs) {
   lua_State *co = g->co;
-  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 2))
+  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 3))
     luaL_error(L, "not enough memory");
   lua_pushcfunction(co, body);
+  lua_pushcfunction(co, on_error);
   for (int i = first; i <= first + nargs; i++) lua_pushvalue(L, i);
   lua_xmove(L, co, nargs + 1);
-  g->nargs = (int16_t)(nargs + 1);
+  g->nargs = (int16_t)(nargs + 2);
 }
 
 struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
                                       int cls, int first, int nargs,
                                       uint16_t flags) {
   if (nargs > MAX_ARGS) luaL_error(L, "too many arguments to a greenlet");
-  luaL_checkstack(L, nargs + 4, "too many arguments to a greenlet");
+  if (nargs > 8)
+    luaL_checkstack(L, nargs + 4, "too many arguments to a greenlet");
   struct gev_greenlet *g = lua_newuserdatauv(L, sizeof *g, 3);
   gev_greenlet_init(g, flags);
   lua_pushvalue(L, cls);
@@ -164,20 +166,26 @@ void gev_greenlet_due(struct gev_hub *h, struct gev_timer *t) {
 
 /* --- the end ------------------------------------------------------------- */
 
-/* Pops the outcome and makes it the greenlet's. The userdata is at idx. */
-static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
-                   int idx) {
-  lua_setiuservalue(L, idx, 1);
-  if (gev_push_extra(L, idx)) {
-    lua_pushnil(L);
-    lua_rawsetp(L, -2, &gev_key_args);
-  }
-  lua_pop(L, 1);
+/* It is over: what it held, but for its outcome, is given back. */
+static void end(struct gev_hub *h, struct gev_greenlet *g) {
   if (g->timeouts) gev_timeouts_forget(g);
   g->flags &= (uint16_t)~GEV_PENDING;
   g->state = GEV_DEAD;
   gev_copool_give(h, g);
   if (g->flags & GEV_BEGUN) h->greenlets--;
+}
+
+/* Pops the outcome and makes it the greenlet's. The userdata is at idx. */
+static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
+                   int idx) {
+  lua_setiuservalue(L, idx, 1);
+  if (g->flags & GEV_EXTRA) {
+    gev_push_extra(L, idx);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, &gev_key_args);
+    lua_pop(L, 1);
+  }
+  end(h, g);
 }
 
 static void keep_traceback(lua_State *L, int idx) {
@@ -241,6 +249,13 @@ static void settle_values(lua_State *L, struct gev_hub *h,
 void gev_greenlet_finish(struct gev_hub *h, struct gev_greenlet *g,
                          int status, int n) {
   lua_State *L = h->L;
+  if (status == LUA_OK && n == 0 && (g->flags & GEV_POOLED) &&
+      !(g->flags & GEV_EXTRA)) { /* nothing to keep, nothing to drop */
+    g->flags |= GEV_NOVALUE;
+    end(h, g);
+    gev_greenlet_notify(h, g);
+    return;
+  }
   luaL_checkstack(L, 8, NULL);
   gev_push_greenlet(L, h, g);
   int idx = lua_gettop(L);

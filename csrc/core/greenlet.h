@@ -43,6 +43,7 @@ enum gev_flags {
                        * gev_greenlet_new: will be started at once */
   GEV_EXPOSED = 8192, /* somebody holds its coroutine */
   GEV_QUIET = 4096,   /* its failure is not reported: somebody sees to it */
+  GEV_EXTRA = 16384,  /* has a table of rare things */
 };
 
 /* A link is {kind, function} in the list under gev_key_links. */
@@ -65,15 +66,16 @@ struct gev_greenlet {
   lua_State *L;           /* where it parked: co, or a coroutine inside it */
   const struct gev_waitop *op; /* what it waits in, while parked */
   void *on;                    /* what it waits on: the token of its wake */
-  struct gev_waitq joiners;    /* those who wait for its end */
-  struct gev_timeout *timeouts; /* started by it, pending or due */
-  uint64_t serial, parent; /* spawn tree; 0: none */
-  int ref;                 /* anchor */
-  int ident;               /* minimal_ident; 0: not asked for yet */
-  int16_t nargs;           /* values delivered for the next resume */
+  int16_t nargs;               /* values delivered for the next resume */
   uint16_t flags;
   uint16_t shield; /* depth of shield() */
   uint8_t state, verdict;
+  /* Up to here: what each wait touches, side by side. */
+  struct gev_waitq joiners;     /* those who wait for its end */
+  struct gev_timeout *timeouts; /* started by it, pending or due */
+  uint64_t serial, parent;      /* spawn tree; 0: none */
+  int ref;                      /* anchor */
+  int ident;                    /* minimal_ident; 0: not asked for yet */
 };
 
 extern const struct gev_class gev_greenlet_class;
@@ -125,7 +127,8 @@ bool gev_drop_pending(lua_State *L, int idx, int exc);
 bool gev_take_pending(lua_State *L, struct gev_hub *h,
                       struct gev_greenlet *g);
 
-/* The table of rare things of the userdata at idx: pushes it or nil. */
+/* The table of rare things of the userdata at idx, which is there where
+ * GEV_EXTRA is set: pushes it or nil. */
 bool gev_push_extra(lua_State *L, int idx);
 /* The same; makes it where there is none. */
 void gev_make_extra(lua_State *L, int idx);

@@ -175,17 +175,19 @@ static int find_field(const char *key) {
 
 /* A field of the user's, a method of the class, or one of our fields. */
 static int m_index(lua_State *L) {
-  if (gev_push_extra(L, 1)) {
+  struct gev_greenlet *g = check(L, 1);
+  if (g->flags & GEV_EXTRA) {
+    gev_push_extra(L, 1);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, 3) != LUA_TNIL) return 1;
-    lua_pop(L, 1);
+    lua_settop(L, 2);
   }
   lua_getmetatable(L, 1);
   lua_pushvalue(L, 2);
-  if (lua_gettable(L, 4) != LUA_TNIL) return 1;
+  if (lua_gettable(L, 3) != LUA_TNIL) return 1;
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   int i = find_field(lua_tostring(L, 2));
-  return i < 0 ? 0 : fields[i].get(L, check(L, 1));
+  return i < 0 ? 0 : fields[i].get(L, g);
 }
 
 static int m_newindex(lua_State *L) {

@@ -41,12 +41,12 @@ static void keep_args(lua_State *L, int first, int n) {
 
 /* From index `first` on: the function, `hidden` arguments that args does not
  * show, arguments. Pushes the unstarted greenlet, of the class at cls. */
-static struct gev_greenlet *make(lua_State *L, int cls, int first,
-                                 int hidden, uint16_t flags) {
+static struct gev_greenlet *make(lua_State *L, struct gev_hub *h, int cls,
+                                 int first, int hidden, uint16_t flags) {
   int nargs = lua_gettop(L) - first;
   gev_checkcallable(L, first);
   struct gev_greenlet *g =
-      gev_greenlet_new(L, gev_hub(L), cls, first, nargs, flags);
+      gev_greenlet_new(L, h, cls, first, nargs, flags);
   if (nargs > hidden && !(flags & GEV_RAW))
     keep_args(L, first + 1 + hidden, nargs - hidden);
   return g;
@@ -56,7 +56,8 @@ static struct gev_greenlet *make(lua_State *L, int cls, int first,
 static int lib_spawn(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   luaL_checkany(L, 1);
-  gev_greenlet_start(L, h, make(L, lua_upvalueindex(2), 1, 0, GEV_POOLED), 0);
+  gev_greenlet_start(L, h, make(L, h, lua_upvalueindex(2), 1, 0, GEV_POOLED),
+                     0);
   return 1;
 }
 
@@ -65,7 +66,7 @@ static int lib_spawn_raw(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   luaL_checkany(L, 1);
   gev_greenlet_start(
-      L, h, make(L, lua_upvalueindex(2), 1, 0, GEV_RAW | GEV_POOLED), 0);
+      L, h, make(L, h, lua_upvalueindex(2), 1, 0, GEV_RAW | GEV_POOLED), 0);
   return 1;
 }
 
@@ -76,7 +77,7 @@ static int lib_spawn_later(lua_State *L) {
   luaL_checkany(L, 2);
   push_class(L);
   lua_replace(L, 1);
-  gev_greenlet_start(L, h, make(L, 1, 2, 0, GEV_POOLED),
+  gev_greenlet_start(L, h, make(L, h, 1, 2, 0, GEV_POOLED),
                      gev_deadline(seconds));
   return 1;
 }
@@ -85,7 +86,7 @@ static int lib_spawn_later(lua_State *L) {
 static int base_call(lua_State *L) {
   if (!gev_callable(L, 2))
     return gev_argerror(L, 1, "Greenlet", "function expected");
-  make(L, 1, 2, 0, 0);
+  make(L, gev_hub(L), 1, 2, 0, 0);
   return 1;
 }
 
@@ -100,10 +101,10 @@ static int class_call(lua_State *L) {
   lua_insert(L, 2);
   lua_pushnil(L); /* the place of self, which is yet to be made */
   lua_insert(L, 3);
-  struct gev_greenlet *g = make(L, 1, 2, 1, 0);
+  struct gev_greenlet *g = make(L, gev_hub(L), 1, 2, 1, 0);
   lua_pushvalue(L, -1);
   lua_xmove(L, g->co, 1);
-  lua_replace(g->co, 3); /* body, _run, self, ... */
+  lua_replace(g->co, 4); /* body, handler, _run, self, ... */
   return 1;
 }
 
@@ -164,23 +165,21 @@ static const struct gev_waitop kill_op = {"Greenlet:kill", false,
                                           gev_waitq_cancel,
                                           describe_greenlet};
 
-/* Parks until g is dead; k's context is the greenlet. */
-static int wait_dead(lua_State *L, struct gev_greenlet *g,
+/* Parks until g is dead; k's context is the hub. */
+static int wait_dead(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
                      const struct gev_waitop *op, double timeout,
                      lua_KFunction k) {
-  struct gev_hub *h = gev_hub(L);
   if (g == h->current)
     return luaL_error(L, "%s: a greenlet cannot wait for itself", op->name);
   struct gev_greenlet *self = gev_park_begin(L, h, op);
   gev_waitq_add(&g->joiners, &self->task);
   return gev_park(L, h, self, op, g, gev_deadline(timeout),
-                  (lua_KContext)g, k);
+                  (lua_KContext)h, k);
 }
 
 static int join_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
-  lua_pushboolean(L, gev_unpark(L, gev_hub(L)) == GEV_WOKEN);
+  lua_pushboolean(L, gev_unpark(L, (struct gev_hub *)ctx) == GEV_WOKEN);
   return 1;
 }
 
@@ -192,7 +191,7 @@ static int m_join(lua_State *L) {
     lua_pushboolean(L, g->state == GEV_DEAD);
     return 1;
   }
-  return wait_dead(L, g, &join_op, timeout, join_k);
+  return wait_dead(L, gev_hub(L), g, &join_op, timeout, join_k);
 }
 
 /* The outcome of the dead greenlet at 1: its values, or its error raised. */
@@ -211,10 +210,9 @@ static int push_outcome(lua_State *L, const struct gev_greenlet *g) {
 
 static int get_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  struct gev_greenlet *g = (struct gev_greenlet *)ctx;
-  if (gev_unpark(L, gev_hub(L)) == GEV_TIMEDOUT)
+  if (gev_unpark(L, (struct gev_hub *)ctx) == GEV_TIMEDOUT)
     return gev_timeout_raise(L, lua_tonumber(L, 2));
-  return push_outcome(L, g);
+  return push_outcome(L, lua_touserdata(L, 1));
 }
 
 /* g:get([timeout]) -> values; raises the greenlet's error, or Timeout */
@@ -223,7 +221,7 @@ static int m_get(lua_State *L) {
   double timeout = gev_opttimeout(L, 2);
   if (g->state == GEV_DEAD) return push_outcome(L, g);
   if (timeout == 0) return gev_timeout_raise(L, 0);
-  return wait_dead(L, g, &get_op, timeout, get_k);
+  return wait_dead(L, gev_hub(L), g, &get_op, timeout, get_k);
 }
 
 /* --- kill ---------------------------------------------------------------- */
@@ -256,7 +254,7 @@ static int m_kill(lua_State *L) {
     lua_pushboolean(L, g->state == GEV_DEAD);
     return 1;
   }
-  return wait_dead(L, g, &kill_op, timeout, join_k);
+  return wait_dead(L, h, g, &kill_op, timeout, join_k);
 }
 
 static int m_throw(lua_State *L) { /* g:throw([exception]) */
@@ -286,7 +284,7 @@ static int m_close(lua_State *L) {
     return m_kill(L);
   }
   if (g->state == GEV_NEW) return 0;
-  return wait_dead(L, g, &join_op, -1, join_k);
+  return wait_dead(L, gev_hub(L), g, &join_op, -1, join_k);
 }
 
 /* --- classes ------------------------------------------------------------- */

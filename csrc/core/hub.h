@@ -108,8 +108,11 @@ int64_t gev_deadline(double seconds);
 double gev_remaining(int64_t deadline);
 /* Raises "not enough memory"; gev_timer_start cannot fail after it. */
 void gev_timer_grow(lua_State *L, struct gev_hub *h);
+static inline bool gev_timers_full(const struct gev_hub *h) {
+  return h->timers.n == h->timers.cap;
+}
 static inline void gev_timer_reserve(lua_State *L, struct gev_hub *h) {
-  if (h->timers.n == h->timers.cap) gev_timer_grow(L, h);
+  if (gev_timers_full(h)) gev_timer_grow(L, h);
 }
 static inline void gev_timer_start(struct gev_hub *h, struct gev_timer *t,
                                    int64_t due) {
@@ -117,7 +120,7 @@ static inline void gev_timer_start(struct gev_hub *h, struct gev_timer *t,
   gev_heap_insert(&h->timers, &t->node);
 }
 static inline void gev_timer_stop(struct gev_hub *h, struct gev_timer *t) {
-  gev_heap_remove(&h->timers, &t->node);
+  if (gev_heap_has(&t->node)) gev_heap_remove(&h->timers, &t->node);
 }
 
 /* --- the loop ------------------------------------------------------------ */

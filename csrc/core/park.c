@@ -26,15 +26,14 @@ static void refuse(lua_State *L, struct gev_hub *h, const char *name) {
              "create and resume it", name);
 }
 
-struct gev_greenlet *gev_park_begin(lua_State *L, struct gev_hub *h,
-                                    const struct gev_waitop *op) {
+void gev_park_prepare(lua_State *L, struct gev_hub *h,
+                      const struct gev_waitop *op) {
   struct gev_greenlet *g = h->current;
   if (L != h->running || (L != h->L && !lua_isyieldable(L)))
     refuse(L, h, op->name);
   if (gev_has_pending(g) && gev_take_pending(L, h, g)) lua_error(L);
   if (!h->loop) gev_loop(L, h);
   gev_timer_reserve(L, h);
-  return g;
 }
 
 static int call_hub_run(lua_State *L) {
@@ -151,6 +150,11 @@ void gev_wake(struct gev_hub *h, struct gev_greenlet *g, const void *on,
     gev_panic("a wake reached a greenlet that does not wait for it",
               g->op ? g->op->name : "nothing", "see the backtrace");
   leave(h, g, verdict);
+}
+
+void gev_wake_waiting(struct gev_hub *h, struct gev_greenlet *g,
+                      const void *on, enum gev_verdict verdict) {
+  if (g->state == GEV_PARKED && g->on == on) leave(h, g, verdict);
 }
 
 void gev_wait_end(struct gev_hub *h, struct gev_greenlet *g,

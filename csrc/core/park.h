@@ -35,11 +35,19 @@ struct gev_waitop {
   void (*describe)(lua_State *L, void *on);
 };
 
+/* What gev_park_begin has to do where it is not simply allowed. */
+void gev_park_prepare(lua_State *L, struct gev_hub *h,
+                      const struct gev_waitop *op);
 /* First half: raises where a block is impossible (in the hub, in a foreign
  * coroutine, across a C call, in a closing state) or an interrupt is due;
  * reserves what gev_park needs. Returns the current greenlet. */
-struct gev_greenlet *gev_park_begin(lua_State *L, struct gev_hub *h,
-                                    const struct gev_waitop *op);
+static inline struct gev_greenlet *
+gev_park_begin(lua_State *L, struct gev_hub *h, const struct gev_waitop *op) {
+  if (L != h->running || (L != h->L && !lua_isyieldable(L)) ||
+      gev_has_pending(h->current) || !h->loop || gev_timers_full(h))
+    gev_park_prepare(L, h, op);
+  return h->current;
+}
 /* Second half: cannot fail. Returns k's results. */
 int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
              const struct gev_waitop *op, void *on, int64_t deadline,
@@ -61,6 +69,9 @@ int gev_park_outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
  * the token: a wake for something else is a bug and aborts. */
 void gev_wake(struct gev_hub *h, struct gev_greenlet *g, const void *on,
               enum gev_verdict verdict);
+/* The same where it may be that g, not NULL, does not wait for `on`. */
+void gev_wake_waiting(struct gev_hub *h, struct gev_greenlet *g,
+                      const void *on, enum gev_verdict verdict);
 /* Moves the value on the top of L's stack to the parked g, for when it runs.
  * Raises out of memory; nothing has happened then. */
 void gev_deliver(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);

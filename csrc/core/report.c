@@ -38,8 +38,8 @@ static bool move_function(lua_State *L, lua_State *co) {
   }
   if (found)
     lua_getinfo(co, "f", &ar);
-  else if (level == 0 && lua_isfunction(co, 2))
-    lua_pushvalue(co, 2); /* not begun: body, function, arguments */
+  else if (level == 0 && lua_isfunction(co, 3))
+    lua_pushvalue(co, 3); /* not begun: body, handler, function, ... */
   else
     return false;
   lua_xmove(co, L, 1);

@@ -19,13 +19,9 @@ void gev_fd_init(struct gev_fd *f, int fd) {
 
 /* --- events -------------------------------------------------------------- */
 
-static bool is_parked(const struct gev_greenlet *g, const struct gev_fd *f) {
-  return g && g->state == GEV_PARKED && g->on == f;
-}
-
 void gev_fd_wake(struct gev_hub *h, struct gev_fd *f, enum gev_dir dir,
                  enum gev_verdict verdict) {
-  if (is_parked(f->user[dir], f)) gev_wake(h, f->user[dir], f, verdict);
+  if (f->user[dir]) gev_wake_waiting(h, f->user[dir], f, verdict);
 }
 
 static void poll_cb(uv_poll_t *poll, int status, int events);
@@ -37,22 +33,38 @@ static int set_events(struct gev_fd *f, int events) {
   return err;
 }
 
+/* Is somebody of the other role in an operation that waits for this? */
+static bool notify_crossed(struct gev_hub *h, struct gev_fd *f,
+                           enum gev_dir dir) {
+  enum gev_dir other = dir == GEV_READ ? GEV_WRITE : GEV_READ;
+  if (!f->user[other] || !(f->crossed & 1u << other)) return false;
+  gev_wake_waiting(h, f->user[other], f, GEV_WOKEN);
+  return true;
+}
+
+/* Wakes who waits for a direction; else returns its event: it is unwanted. */
+static inline int notify(struct gev_hub *h, struct gev_fd *f,
+                         enum gev_dir dir) {
+  bool wanted = f->crossed && notify_crossed(h, f, dir);
+  if (!f->user[dir] || f->crossed & 1u << dir)
+    return wanted ? 0 : event_of[dir];
+  gev_wake_waiting(h, f->user[dir], f, GEV_WOKEN);
+  return 0;
+}
+
 static void poll_cb(uv_poll_t *poll, int status, int events) {
   struct gev_fd *f = gev_container(poll->data, struct gev_fd, poll);
   struct gev_hub *h = poll->loop->data;
+  int unwanted = 0;
   if (status < 0) { /* libuv has stopped it: the next call says what it is */
     f->events = 0;
     events = UV_READABLE | UV_WRITABLE;
   }
-  if (events & UV_READABLE) f->drained = false;
-  int unwanted = 0;
-  for (int dir = GEV_READ; dir <= GEV_WRITE; dir++) {
-    if (!(events & event_of[dir])) continue;
-    if (f->user[dir])
-      gev_fd_wake(h, f, (enum gev_dir)dir, GEV_WOKEN);
-    else
-      unwanted |= event_of[dir];
+  if (events & UV_READABLE) {
+    f->drained = false;
+    unwanted = notify(h, f, GEV_READ);
   }
+  if (events & UV_WRITABLE) unwanted |= notify(h, f, GEV_WRITE);
   if (f->events & unwanted) set_events(f, f->events & ~unwanted);
 }
 
@@ -86,27 +98,26 @@ void gev_fd_refuse(lua_State *L, struct gev_hub *h, struct gev_fd *f,
   lua_error(L);
 }
 
-int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
-                enum gev_dir dir, const struct gev_waitop *op,
-                int64_t deadline, lua_KContext ctx, lua_KFunction k) {
-  gev_fd_claim(L, h, f, dir, op);
+int gev_fd_wait_as(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                   enum gev_dir role, enum gev_dir dir,
+                   const struct gev_waitop *op, int64_t deadline,
+                   lua_KContext ctx, lua_KFunction k) {
+  gev_fd_claim(L, h, f, role, op);
   struct gev_greenlet *g = gev_park_begin(L, h, op);
   int err = f->poll ? 0 : make_handle(L, h, f);
   if (!err && !(f->events & event_of[dir]))
     err = set_events(f, f->events | event_of[dir]);
   if (err) return gev_fail(L, -err);
-  f->user[dir] = g;
+  f->user[role] = g;
+  f->crossed = (uint8_t)(f->crossed & ~(1u << role)) |
+               (uint8_t)((role != dir) << role);
   return gev_park(L, h, g, op, f, deadline, ctx, k);
 }
 
-enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
-                               struct gev_fd *f, enum gev_dir dir) {
-  if (f->user[dir] == h->current) f->user[dir] = NULL;
-  return gev_unpark(L, h);
-}
-
-int64_t gev_fd_deadline(const struct gev_hub *h) {
-  return h->current->timer.node.key;
+int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                enum gev_dir dir, const struct gev_waitop *op,
+                int64_t deadline, lua_KContext ctx, lua_KFunction k) {
+  return gev_fd_wait_as(L, h, f, dir, dir, op, deadline, ctx, k);
 }
 
 void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {

@@ -4,8 +4,10 @@
  * uv_poll handle for both directions, made at the first wait, which stays
  * registered as long as its events are waited for: in steady state a wait
  * costs no system call. One reader and one writer at a time: whoever comes
- * second gets ConcurrentObjectUseError. Closing wakes both with GEV_CLOSED,
- * stops the handle, and closes the descriptor, in this order. */
+ * second gets ConcurrentObjectUseError. Which of the two an operation is, its
+ * role, need not be the direction it waits for: over TLS a reader may have to
+ * write first. Closing wakes both with GEV_CLOSED, stops the handle, and
+ * closes the descriptor, in this order. */
 #ifndef GEV_IO_FDWAIT_H
 #define GEV_IO_FDWAIT_H
 
@@ -20,7 +22,8 @@ struct gev_fd {
   /* Nothing was left at the last read: wait before the next one. Cleared by
    * an event; only set while the handle is registered for it. */
   bool drained;
-  struct gev_greenlet *user[2]; /* in an operation that has waited */
+  uint8_t crossed; /* bit of a role: it waits for the other direction */
+  struct gev_greenlet *user[2]; /* by role: in an operation that has waited */
 };
 
 void gev_fd_init(struct gev_fd *f, int fd);
@@ -40,15 +43,27 @@ static inline void gev_fd_claim(lua_State *L, struct gev_hub *h,
 int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
                 enum gev_dir dir, const struct gev_waitop *op,
                 int64_t deadline, lua_KContext ctx, lua_KFunction k);
-enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
-                               struct gev_fd *f, enum gev_dir dir);
+/* The same for an operation of a role that waits for either direction. It
+ * resumes in its role. */
+int gev_fd_wait_as(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                   enum gev_dir role, enum gev_dir dir,
+                   const struct gev_waitop *op, int64_t deadline,
+                   lua_KContext ctx, lua_KFunction k);
+static inline enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
+                                             struct gev_fd *f,
+                                             enum gev_dir dir) {
+  if (f->user[dir] == h->current) f->user[dir] = NULL;
+  return gev_unpark(L, h);
+}
 /* The deadline of the wait that has just ended, for the next one. */
-int64_t gev_fd_deadline(const struct gev_hub *h);
+static inline int64_t gev_fd_deadline(const struct gev_hub *h) {
+  return h->current->timer.node.key;
+}
 /* Is the handle registered for reading, so that `drained` may be set? */
 static inline void gev_fd_drained(struct gev_fd *f) {
   f->drained = (f->events & UV_READABLE) != 0;
 }
-/* Wakes whoever waits in a direction (both: gev_fd_release). */
+/* Wakes whoever waits in a role (both: gev_fd_release). */
 void gev_fd_wake(struct gev_hub *h, struct gev_fd *f, enum gev_dir dir,
                  enum gev_verdict verdict);
 /* Wakes all, gives up the handle; the descriptor stays open and is returned.

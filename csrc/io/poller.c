@@ -155,7 +155,9 @@ static int lib_poller(lua_State *L) {
 /* buffered(socket) -> bytes that it has read and nobody has asked for */
 static int lib_buffered(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
-  lua_pushinteger(L, (lua_Integer)gev_stream_buffered(s));
+  size_t n = gev_stream_buffered(s);
+  if (s->ops->pending) n += s->ops->pending(s);
+  lua_pushinteger(L, (lua_Integer)n);
   return 1;
 }
 

@@ -17,7 +17,7 @@ struct reader {
   struct gev_waitop op;
   parse_fn parse;
   int timeout_arg; /* index of the call's own time-out; 0: it has none */
-  lua_KFunction k[2]; /* by direction waited for */
+  lua_KFunction k;
 };
 
 /* --- the loop that all of them run --------------------------------------- */
@@ -29,7 +29,7 @@ static int yield_turn(lua_State *L, struct gev_hub *h, struct gev_stream *s,
   struct gev_greenlet *g = gev_park_begin(L, h, &r->op);
   s->fd.user[GEV_READ] = g;
   g->timer.node.key = deadline; /* where gev_fd_deadline finds it */
-  return gev_park_ready(L, h, g, &r->op, &s->fd, (lua_KContext)r, r->k[0]);
+  return gev_park_ready(L, h, g, &r->op, &s->fd, (lua_KContext)r, r->k);
 }
 
 static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
@@ -48,34 +48,26 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
         return yield_turn(L, h, s, r, deadline);
     } else if (got == 0) {
       eof = true;
-    } else if (got != GEV_WANT_READ && got != GEV_WANT_WRITE) {
+    } else if (!gev_stream_must_wait(got)) {
       return gev_stream_fail(L, s, got);
     } else if (once) {
       return gev_failtimeout(L);
     } else {
-      return gev_stream_wait(L, h, s, (int)got, &r->op, deadline,
-                             (lua_KContext)r, r->k[got == GEV_WANT_WRITE]);
+      return gev_stream_wait(L, h, s, GEV_READ, got, &r->op, deadline,
+                             (lua_KContext)r, r->k);
     }
   }
 }
 
-static int resumed(lua_State *L, lua_KContext ctx, int want) {
+static int run_k(lua_State *L, int status, lua_KContext ctx) {
   const struct reader *r = (const struct reader *)ctx;
+  (void)status;
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_stream_resume(L, h, s, want);
+  enum gev_verdict v = gev_fd_resume(L, h, &s->fd, GEV_READ);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
   return run(L, h, s, r, false, deadline);
-}
-
-static int read_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  return resumed(L, ctx, GEV_WANT_READ);
-}
-static int write_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  return resumed(L, ctx, GEV_WANT_WRITE);
 }
 
 static int start(lua_State *L, const struct reader *r) {
@@ -93,7 +85,7 @@ static int start(lua_State *L, const struct reader *r) {
 #define READER(op_name, parser, timeout_index)                              \
   {                                                                         \
     .op = {op_name, true, gev_fd_cancel, gev_fd_describe}, .parse = parser, \
-    .timeout_arg = timeout_index, .k = { read_k, write_k }                  \
+    .timeout_arg = timeout_index, .k = run_k                                \
   }
 
 /* --- read(format...) ----------------------------------------------------- */
@@ -224,7 +216,7 @@ static int read_nothing(lua_State *L) {
     s->fd.drained = false; /* try, whatever was there before */
     ssize_t got = gev_stream_fill(gev_hub(L), s);
     if (got == 0) return gev_failclosed(L);
-    if (got < 0 && got != GEV_WANT_READ && got != GEV_WANT_WRITE)
+    if (got < 0 && !gev_stream_must_wait(got))
       return gev_stream_fail(L, s, got);
   }
   lua_pushliteral(L, "");

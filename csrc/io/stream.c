@@ -39,7 +39,8 @@ void gev_stream_closed(lua_State *L, struct gev_hub *h,
 }
 
 const struct gev_class gev_stream_classes[GEV_STREAM_KINDS] = {
-    [GEV_STREAM_SOCKET] = {"socket", NULL, NULL}};
+    [GEV_STREAM_SOCKET] = {"socket", NULL, NULL},
+    [GEV_STREAM_TLS] = {"TLS socket", NULL, NULL}};
 
 void gev_stream_typeerror(lua_State *L, int idx) {
   luaL_typeerror(L, idx, "socket");
@@ -82,14 +83,11 @@ char *gev_scratch(struct gev_hub *h) {
   return h->scratch;
 }
 
-/* One read of up to n bytes into buf. A short one means that nothing is
- * left: the next read waits for an event first. */
+/* One read of up to n bytes into buf. */
 static ssize_t read_once(struct gev_stream *s, void *buf, size_t n) {
   if (s->fd.fd < 0) return -EBADF;
   if (s->fd.drained) return GEV_WANT_READ;
-  ssize_t got = s->ops->read(s, buf, n);
-  if (got > 0 && (size_t)got < n) gev_fd_drained(&s->fd);
-  return got;
+  return s->ops->read(s, buf, n);
 }
 
 ssize_t gev_stream_input(struct gev_hub *h, struct gev_stream *s,
@@ -123,19 +121,13 @@ ssize_t gev_stream_fill(struct gev_hub *h, struct gev_stream *s) {
 
 /* --- waiting ------------------------------------------------------------- */
 
-static enum gev_dir direction(int want) {
-  return want == GEV_WANT_READ ? GEV_READ : GEV_WRITE;
-}
-
 int gev_stream_wait(lua_State *L, struct gev_hub *h, struct gev_stream *s,
-                    int want, const struct gev_waitop *op, int64_t deadline,
+                    enum gev_dir role, ssize_t want,
+                    const struct gev_waitop *op, int64_t deadline,
                     lua_KContext ctx, lua_KFunction k) {
-  return gev_fd_wait(L, h, &s->fd, direction(want), op, deadline, ctx, k);
-}
-
-enum gev_verdict gev_stream_resume(lua_State *L, struct gev_hub *h,
-                                   struct gev_stream *s, int want) {
-  return gev_fd_resume(L, h, &s->fd, direction(want));
+  return gev_fd_wait_as(L, h, &s->fd, role,
+                        want == GEV_WANT_READ ? GEV_READ : GEV_WRITE, op,
+                        deadline, ctx, k);
 }
 
 int gev_stream_fail(lua_State *L, struct gev_stream *s, ssize_t err) {
@@ -171,8 +163,7 @@ static int give(lua_State *L, struct gev_hub *h) {
   return gev_park_ready(L, h, g, &recv_op, NULL, 0, pass_k);
 }
 
-static int recv_rk(lua_State *L, int status, lua_KContext ctx);
-static int recv_wk(lua_State *L, int status, lua_KContext ctx);
+static int recv_k(lua_State *L, int status, lua_KContext ctx);
 
 static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
   if (n > gev_stream_buffered(s)) n = gev_stream_buffered(s);
@@ -183,47 +174,36 @@ static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
   return 1;
 }
 
-static int recv_now(lua_State *L, struct gev_stream *s, lua_Integer n,
-                    bool once, int64_t deadline) {
+static int recv_now(lua_State *L, struct gev_stream *s, bool once,
+                    int64_t deadline) {
   struct gev_hub *h = s->hub;
   char *buf = gev_scratch(h);
   if (!buf) return gev_fail(L, ENOMEM);
-  if (once) s->fd.drained = false;
-  ssize_t got = read_once(s, buf, n < GEV_SCRATCH ? (size_t)n : GEV_SCRATCH);
+  ssize_t got = read_once(s, buf, s->asked);
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
     gev_count_bytes(h, (size_t)got);
     return give(L, h);
   }
-  if (got != GEV_WANT_READ && got != GEV_WANT_WRITE)
-    return gev_stream_fail(L, s, got);
+  if (!gev_stream_must_wait(got)) return gev_stream_fail(L, s, got);
   if (once) return gev_failtimeout(L);
-  return gev_stream_wait(L, h, s, (int)got, &recv_op, deadline,
-                         (lua_KContext)s,
-                         got == GEV_WANT_READ ? recv_rk : recv_wk);
+  return gev_stream_wait(L, h, s, GEV_READ, got, &recv_op, deadline,
+                         (lua_KContext)s, recv_k);
 }
 
-static int recv_resumed(lua_State *L, lua_KContext ctx, int want) {
+static int recv_k(lua_State *L, int status, lua_KContext ctx) {
   struct gev_stream *s = (struct gev_stream *)ctx; /* it is at index 1 */
+  (void)status;
   int64_t deadline = gev_fd_deadline(s->hub);
-  enum gev_verdict v = gev_stream_resume(L, s->hub, s, want);
+  enum gev_verdict v = gev_fd_resume(L, s->hub, &s->fd, GEV_READ);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
-  return recv_now(L, s, lua_tointeger(L, 2), false, deadline);
-}
-
-static int recv_rk(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  return recv_resumed(L, ctx, GEV_WANT_READ);
-}
-static int recv_wk(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  return recv_resumed(L, ctx, GEV_WANT_WRITE);
+  return recv_now(L, s, false, deadline);
 }
 
 /* s:recv(n [, timeout]) -> data | "" at the end | nil, message, code */
 static int m_recv(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
-  lua_Integer n = luaL_checkinteger(L, 2);
+  lua_Integer n = gev_checkinteger(L, 2);
   bool once;
   int64_t deadline = gev_stream_deadline(L, s, 3, &once);
   luaL_argcheck(L, n >= 0, 2, "a number of bytes must not be negative");
@@ -234,7 +214,13 @@ static int m_recv(lua_State *L) {
     return 1;
   }
   if (gev_stream_buffered(s)) return recv_buffered(L, s, (size_t)n);
-  return recv_now(L, s, n, once, deadline);
+  s->asked = n < GEV_SCRATCH ? (uint32_t)n : GEV_SCRATCH;
+  if (once)
+    s->fd.drained = false;
+  else if (s->fd.drained) /* as nearly always */
+    return gev_fd_wait(L, s->hub, &s->fd, GEV_READ, &recv_op, deadline,
+                       (lua_KContext)s, recv_k);
+  return recv_now(L, s, once, deadline);
 }
 
 /* --- the rest ------------------------------------------------------------ */

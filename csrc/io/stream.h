@@ -20,9 +20,12 @@ struct gev_stream {
   struct gev_hub *hub;  /* cheaper to get at than a function's upvalue */
   struct gev_fd fd;
   double timeout;       /* of each call, seconds; -1: none */
+  uint32_t asked;       /* bytes that the recv which waits has asked for */
   struct gev_bytes in, out;
   size_t vbuf;          /* collect so many bytes in out; 0: write at once */
   bool vbuf_line;       /* and flush at each newline */
+  bool unsent; /* the transport has taken more than is out: write again, with
+                * nothing if there is nothing, before a call is done */
 };
 
 struct gev_stream_object {
@@ -40,7 +43,11 @@ void gev_stream_closed(lua_State *L, struct gev_hub *h,
                        struct gev_stream *s);
 /* What kinds of stream there are: their classes stand side by side, so that
  * one comparison tells whether a userdata is any of them. */
-enum gev_stream_kind { GEV_STREAM_SOCKET, GEV_STREAM_KINDS };
+enum gev_stream_kind {
+  GEV_STREAM_SOCKET,
+  GEV_STREAM_TLS,
+  GEV_STREAM_KINDS
+};
 extern const struct gev_class gev_stream_classes[GEV_STREAM_KINDS];
 
 void gev_stream_typeerror(lua_State *L, int idx);
@@ -57,8 +64,9 @@ static inline struct gev_stream *gev_checkstream(lua_State *L, int idx) {
 static inline int64_t gev_stream_deadline(lua_State *L,
                                           const struct gev_stream *s,
                                           int idx, bool *once) {
-  double timeout = lua_type(L, idx) <= LUA_TNIL ? s->timeout
-                                                : gev_checkseconds(L, idx);
+  double timeout = lua_gettop(L) < idx || lua_isnil(L, idx)
+                       ? s->timeout
+                       : gev_checkseconds(L, idx);
   *once = timeout == 0;
   return timeout <= 0 ? GEV_NEVER : gev_deadline(timeout);
 }
@@ -80,13 +88,15 @@ bool gev_stream_used(struct gev_stream *s, const char *data, size_t len,
 static inline size_t gev_stream_buffered(const struct gev_stream *s) {
   return s->in.len - s->in.off;
 }
-/* Parks until `want` (GEV_WANT_*) is there; k begins with
- * gev_stream_resume(L, h, s, want). */
+/* Parks, as reader or writer, until `want` (GEV_WANT_*) is there; k begins
+ * with gev_fd_resume(L, h, &s->fd, role). */
 int gev_stream_wait(lua_State *L, struct gev_hub *h, struct gev_stream *s,
-                    int want, const struct gev_waitop *op, int64_t deadline,
+                    enum gev_dir role, ssize_t want,
+                    const struct gev_waitop *op, int64_t deadline,
                     lua_KContext ctx, lua_KFunction k);
-enum gev_verdict gev_stream_resume(lua_State *L, struct gev_hub *h,
-                                   struct gev_stream *s, int want);
+static inline bool gev_stream_must_wait(ssize_t result) {
+  return result == GEV_WANT_READ || result == GEV_WANT_WRITE;
+}
 /* nil, message, code for a negative result of a transport function. */
 int gev_stream_fail(lua_State *L, struct gev_stream *s, ssize_t err);
 /* The same for the verdict of a wait that did not end well. */

@@ -1,5 +1,5 @@
 /* io/transport.h - layer: io. What a byte stream is, to whoever reads and
- * writes it: four functions. A socket, a pipe, TLS and a test double each
+ * writes it: a few functions. A socket, a pipe, TLS and a test double each
  * implement them; buffering, HTTP and WebSocket see nothing else.
  *
  * Each tries once and never blocks. A caller that is told to wait parks on
@@ -20,7 +20,12 @@ struct gev_stream;
 enum { GEV_WANT_READ = -100001, GEV_WANT_WRITE = -100002 };
 
 struct gev_transport {
+  /* Calls gev_fd_drained where it has seen that nothing is left to read
+   * before the descriptor's next event. */
   ssize_t (*read)(struct gev_stream *s, void *buf, size_t n);
+  /* Bytes that are taken will go out, whatever the caller does next. Sets
+   * s->unsent where they are not all out yet; write with n = 0 goes on with
+   * these, and returns 0 when it is done. */
   ssize_t (*write)(struct gev_stream *s, const struct iovec *iov, int n);
   /* 0, GEV_WANT_*, or a failure; how is SHUT_RD, SHUT_WR, SHUT_RDWR. */
   int (*shutdown)(struct gev_stream *s, int how);
@@ -28,6 +33,8 @@ struct gev_transport {
   void (*close)(struct gev_hub *h, struct gev_stream *s);
   /* Pushes nil, message, code for a negative result; NULL: it is -errno. */
   int (*fail)(lua_State *L, struct gev_stream *s, ssize_t err);
+  /* Bytes that may be read without an event of the descriptor; NULL: none. */
+  size_t (*pending)(const struct gev_stream *s);
 };
 
 #endif

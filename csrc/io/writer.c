@@ -20,7 +20,7 @@ struct writer {
   int (*pieces)(lua_State *L, struct gev_stream *s, size_t sent,
                 struct iovec *iov);
   int (*done)(lua_State *L, struct gev_stream *s, size_t sent);
-  lua_KFunction k[2]; /* by direction waited for */
+  lua_KFunction k;
 };
 
 /* --- the loop that all of them run --------------------------------------- */
@@ -51,19 +51,19 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     int n = pieces_out(s, iov); /* what was written before goes first */
     bool before = n > 0;
     if (!before) n = w->pieces(L, s, sent, iov);
-    if (n == 0) break;
+    if (n == 0 && !s->unsent) break;
     ssize_t put = s->ops->write(s, iov, n);
     if (put >= 0 && before) {
       gev_bytes_drop(&s->out, (size_t)put);
     } else if (put >= 0) {
       sent += (size_t)put;
-    } else if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) {
+    } else if (!gev_stream_must_wait(put)) {
       return failed(L, gev_stream_fail(L, s, put), sent);
     } else if (once) {
       return failed(L, gev_failtimeout(L), sent);
     } else {
-      return gev_stream_wait(L, h, s, (int)put, &w->op, deadline,
-                             (lua_KContext)sent, w->k[put == GEV_WANT_READ]);
+      return gev_stream_wait(L, h, s, GEV_WRITE, put, &w->op, deadline,
+                             (lua_KContext)sent, w->k);
     }
   }
   gev_count_bytes(h, sent);
@@ -71,12 +71,11 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
   return w->done(L, s, sent);
 }
 
-static int resumed(lua_State *L, const struct writer *w, int want,
-                   lua_KContext sent) {
+static int resumed(lua_State *L, const struct writer *w, lua_KContext sent) {
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_stream_resume(L, h, s, want);
+  enum gev_verdict v = gev_fd_resume(L, h, &s->fd, GEV_WRITE);
   if (v != GEV_WOKEN)
     return failed(L, gev_stream_verdict(L, v), (size_t)sent);
   return run(L, h, s, w, (size_t)sent, false, deadline);
@@ -96,20 +95,16 @@ static int64_t own_deadline(lua_State *L, bool *once) {
   return gev_deadline(s->timeout);
 }
 
-/* Defines the continuations and the description of a writer. */
+/* Defines the continuation and the description of a writer. */
 #define WRITER(var, op_name, pieces_fn, done_fn)                            \
   static const struct writer var;                                           \
-  static int var##_wk(lua_State *L, int status, lua_KContext sent) {        \
+  static int var##_k(lua_State *L, int status, lua_KContext sent) {         \
     (void)status;                                                           \
-    return resumed(L, &var, GEV_WANT_WRITE, sent);                          \
-  }                                                                         \
-  static int var##_rk(lua_State *L, int status, lua_KContext sent) {        \
-    (void)status;                                                           \
-    return resumed(L, &var, GEV_WANT_READ, sent);                           \
+    return resumed(L, &var, sent);                                          \
   }                                                                         \
   static const struct writer var = {                                        \
       .op = {op_name, true, gev_fd_cancel, gev_fd_describe},                \
-      .pieces = pieces_fn, .done = done_fn, .k = {var##_wk, var##_rk}}
+      .pieces = pieces_fn, .done = done_fn, .k = var##_k}
 
 /* --- pieces -------------------------------------------------------------- */
 
@@ -191,16 +186,16 @@ static int m_sendall(lua_State *L) {
   bool once;
   struct gev_stream *s = gev_checkstream(L, 1);
   struct iovec iov;
-  iov.iov_base = (void *)(uintptr_t)luaL_checklstring(L, 2, &iov.iov_len);
+  iov.iov_base = (void *)(uintptr_t)gev_checklstring(L, 2, &iov.iov_len);
   int64_t deadline = gev_stream_deadline(L, s, 3, &once);
   gev_fd_claim(L, s->hub, &s->fd, GEV_WRITE, &sendall_writer.op);
   if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), 0);
   ssize_t put = 0;
   if (iov.iov_len && !s->out.data) put = s->ops->write(s, &iov, 1);
-  if (put == (ssize_t)iov.iov_len) /* as nearly always */
+  if (put == (ssize_t)iov.iov_len && !s->unsent) /* as nearly always */
     return gev_must_yield(L, s->hub) ? yield_turn(L, s->hub, &sendall_writer)
                                      : done_true(L, s, 0);
-  if (put < 0 && put != GEV_WANT_READ && put != GEV_WANT_WRITE)
+  if (put < 0 && !gev_stream_must_wait(put))
     return failed(L, gev_stream_fail(L, s, put), 0);
   return run(L, s->hub, s, &sendall_writer, put > 0 ? (size_t)put : 0, once,
              deadline);
@@ -265,43 +260,35 @@ enum { THEN_SELF, THEN_CLOSE };
 static const struct gev_waitop flush_op = {"flush", true, gev_fd_cancel,
                                            gev_fd_describe};
 
-static int flush_resumed(lua_State *L, lua_KContext after, int want) {
+static int flush_k(lua_State *L, int status, lua_KContext after) {
+  (void)status;
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   int64_t deadline = gev_fd_deadline(h);
   if (after == THEN_CLOSE && h->current->verdict == GEV_RAISED)
     gev_stream_closed(L, h, s); /* a kill: close all the same */
-  enum gev_verdict v = gev_stream_resume(L, h, s, want);
+  enum gev_verdict v = gev_fd_resume(L, h, &s->fd, GEV_WRITE);
   if (v == GEV_WOKEN) return flush_run(L, h, s, false, deadline, after);
   if (after == THEN_CLOSE) return finish_close(L, h, s);
   return gev_stream_verdict(L, v);
 }
 
-static int flush_wk(lua_State *L, int status, lua_KContext after) {
-  (void)status;
-  return flush_resumed(L, after, GEV_WANT_WRITE);
-}
-static int flush_rk(lua_State *L, int status, lua_KContext after) {
-  (void)status;
-  return flush_resumed(L, after, GEV_WANT_READ);
-}
-
 static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                      bool once, int64_t deadline, lua_KContext after) {
   struct iovec iov;
-  while (s->fd.fd >= 0 && pieces_out(s, &iov)) {
-    ssize_t put = s->ops->write(s, &iov, 1);
+  while (s->fd.fd >= 0 && (pieces_out(s, &iov) || s->unsent)) {
+    ssize_t put = s->ops->write(s, &iov, pieces_out(s, &iov));
     if (put >= 0) {
       gev_bytes_drop(&s->out, (size_t)put);
-    } else if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) {
+    } else if (!gev_stream_must_wait(put)) {
       return after == THEN_CLOSE ? finish_close(L, h, s)
                                  : gev_stream_fail(L, s, put);
     } else if (once) {
       return after == THEN_CLOSE ? finish_close(L, h, s)
                                  : gev_failtimeout(L);
     } else {
-      return gev_stream_wait(L, h, s, (int)put, &flush_op, deadline, after,
-                             put == GEV_WANT_WRITE ? flush_wk : flush_rk);
+      return gev_stream_wait(L, h, s, GEV_WRITE, put, &flush_op, deadline,
+                             after, flush_k);
     }
   }
   if (after == THEN_CLOSE) return finish_close(L, h, s);
@@ -368,7 +355,7 @@ static int m_setvbuf(lua_State *L) {
 static const struct gev_waitop send_op = {"send", true, gev_fd_cancel,
                                           gev_fd_describe};
 
-static int send_k(lua_State *L, int status, lua_KContext want);
+static int send_k(lua_State *L, int status, lua_KContext sent);
 
 static int sent_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
@@ -389,32 +376,38 @@ static ssize_t send_once(lua_State *L, struct gev_stream *s) {
   return iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
 }
 
-static int send_now(lua_State *L, struct gev_hub *h, struct gev_stream *s,
-                    bool once, int64_t deadline) {
-  if (s->fd.fd < 0) return gev_fail(L, EBADF);
-  ssize_t put = send_once(L, s);
-  if (put >= 0) {
-    lua_pushinteger(L, put);
-    gev_count_bytes(h, (size_t)put);
-    if (!gev_must_yield(L, h)) return 1;
-    struct gev_greenlet *g = gev_park_begin(L, h, &send_op);
-    return gev_park_ready(L, h, g, &send_op, NULL, 0, sent_k);
-  }
-  if (put != GEV_WANT_READ && put != GEV_WANT_WRITE)
-    return gev_stream_fail(L, s, put);
-  if (once) return gev_failtimeout(L);
-  return gev_stream_wait(L, h, s, (int)put, &send_op, deadline,
-                         (lua_KContext)put, send_k);
+static int count_sent(lua_State *L, struct gev_hub *h, size_t sent) {
+  lua_pushinteger(L, (lua_Integer)sent);
+  gev_count_bytes(h, sent);
+  if (!gev_must_yield(L, h)) return 1;
+  struct gev_greenlet *g = gev_park_begin(L, h, &send_op);
+  return gev_park_ready(L, h, g, &send_op, NULL, 0, sent_k);
 }
 
-static int send_k(lua_State *L, int status, lua_KContext want) {
+/* With `sent` bytes taken, all that is left is to see them out. */
+static int send_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                    size_t sent, bool once, int64_t deadline) {
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  ssize_t put = sent ? 0 : send_once(L, s);
+  if (put > 0) sent = (size_t)put;
+  if (put >= 0 && s->unsent) put = s->ops->write(s, NULL, 0);
+  if (gev_stream_must_wait(put) && !once)
+    return gev_stream_wait(L, h, s, GEV_WRITE, put, &send_op, deadline,
+                           (lua_KContext)sent, send_k);
+  if (put >= 0 || sent) return count_sent(L, h, sent);
+  return gev_stream_must_wait(put) ? gev_failtimeout(L)
+                                   : gev_stream_fail(L, s, put);
+}
+
+static int send_k(lua_State *L, int status, lua_KContext sent) {
   (void)status;
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_stream_resume(L, h, s, (int)want);
+  enum gev_verdict v = gev_fd_resume(L, h, &s->fd, GEV_WRITE);
+  if (v == GEV_TIMEDOUT && sent) return count_sent(L, h, (size_t)sent);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
-  return send_now(L, h, s, false, deadline);
+  return send_run(L, h, s, (size_t)sent, false, deadline);
 }
 
 /* s:send(data) -> bytes | nil, message, code */
@@ -425,10 +418,38 @@ static int m_send(lua_State *L) {
   int64_t deadline = own_deadline(L, &once);
   luaL_checkstring(L, 2);
   gev_fd_claim(L, h, &s->fd, GEV_WRITE, &send_op);
-  return send_now(L, h, s, once, deadline);
+  return send_run(L, h, s, 0, once, deadline);
 }
 
 /* --- shutdown, close ----------------------------------------------------- */
+
+static const struct gev_waitop shutdown_op = {"shutdown", true,
+                                              gev_fd_cancel,
+                                              gev_fd_describe};
+
+static int shutdown_k(lua_State *L, int status, lua_KContext how);
+
+static int shutdown_run(lua_State *L, struct gev_stream *s, int how,
+                        bool once, int64_t deadline) {
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  int err = s->ops->shutdown(s, how);
+  if (gev_stream_must_wait(err))
+    return once ? gev_failtimeout(L)
+                : gev_stream_wait(L, s->hub, s, GEV_WRITE, err, &shutdown_op,
+                                  deadline, how, shutdown_k);
+  if (err < 0) return gev_stream_fail(L, s, err);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int shutdown_k(lua_State *L, int status, lua_KContext how) {
+  struct gev_stream *s = gev_checkstream(L, 1);
+  (void)status;
+  int64_t deadline = gev_fd_deadline(s->hub);
+  enum gev_verdict v = gev_fd_resume(L, s->hub, &s->fd, GEV_WRITE);
+  if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
+  return shutdown_run(L, s, (int)how, false, deadline);
+}
 
 /* s:shutdown("r"|"w"|"rw") -> true | nil, message, code */
 static int m_shutdown(lua_State *L) {
@@ -436,11 +457,9 @@ static int m_shutdown(lua_State *L) {
   static const int how[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
   struct gev_stream *s = gev_checkstream(L, 1);
   int mode = luaL_checkoption(L, 2, "rw", modes);
-  if (s->fd.fd < 0) return gev_fail(L, EBADF);
-  int err = s->ops->shutdown(s, how[mode]);
-  if (err < 0) return gev_stream_fail(L, s, err);
-  lua_pushboolean(L, true);
-  return 1;
+  bool once;
+  int64_t deadline = own_deadline(L, &once);
+  return shutdown_run(L, s, how[mode], once, deadline);
 }
 
 /* s:close() -> true: idempotent. What setvbuf has collected goes out first,

@@ -21,7 +21,7 @@ enum { JOB = 5, CHUNK = 1 << 20 };
 
 struct job {
   const struct gev_class *cls;
-  struct gev_socket *sock; /* at index 1 */
+  struct gev_stream *s; /* at index 1 */
   int fd;
   bool by_hand; /* the system call does not take this file */
   off_t offset;
@@ -45,13 +45,13 @@ static size_t step_size(const struct job *j, size_t most) {
 
 /* Reads a piece and sends what the socket takes of it. */
 static ssize_t step_by_hand(struct job *j) {
-  char *buf = gev_scratch(j->sock->s.hub);
+  char *buf = gev_scratch(j->s->hub);
   if (!buf) return -ENOMEM;
   ssize_t got = pread(j->fd, buf, step_size(j, GEV_SCRATCH), j->offset);
   if (got < 0) return -errno;
   if (got == 0) return 0;
   struct iovec iov = {buf, (size_t)got};
-  ssize_t put = j->sock->s.ops->write(&j->sock->s, &iov, 1);
+  ssize_t put = j->s->ops->write(j->s, &iov, 1);
   if (put > 0) j->offset += put;
   return put;
 }
@@ -66,7 +66,7 @@ static ssize_t quiet_sendfile(struct job *j) {
   sigaddset(&pipe, SIGPIPE);
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  ssize_t put = sendfile(j->sock->s.fd.fd, j->fd, &j->offset,
+  ssize_t put = sendfile(j->s->fd.fd, j->fd, &j->offset,
                          step_size(j, CHUNK));
   int err = errno;
   if (put < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE))
@@ -108,19 +108,18 @@ static int sendfile_k(lua_State *L, int status, lua_KContext ctx);
 static int yield_k(lua_State *L, int status, lua_KContext ctx);
 
 static int run(lua_State *L, struct job *j, bool once, int64_t deadline) {
-  struct gev_socket *sock = j->sock;
-  struct gev_hub *h = sock->s.hub;
+  struct gev_stream *s = j->s;
+  struct gev_hub *h = s->hub;
   for (;;) {
-    if (sock->s.fd.fd < 0) return finish(L, j, gev_fail(L, EBADF));
-    ssize_t put = step(j);
-    if (put == 0) return finish(L, j, 0);
-    if (put < 0 && put != GEV_WANT_WRITE)
-      return finish(L, j, gev_fail(L, (int)-put));
-    if (put == GEV_WANT_WRITE && once)
-      return finish(L, j, gev_failtimeout(L));
-    if (put == GEV_WANT_WRITE)
-      return gev_fd_wait(L, h, &sock->s.fd, GEV_WRITE, &sendfile_op,
-                         deadline, (lua_KContext)j, sendfile_k);
+    if (s->fd.fd < 0) return finish(L, j, gev_fail(L, EBADF));
+    ssize_t put = s->unsent ? s->ops->write(s, NULL, 0) : 0;
+    if (put == 0) put = step(j);
+    if (put == 0 && !s->unsent) return finish(L, j, 0);
+    if (gev_stream_must_wait(put))
+      return once ? finish(L, j, gev_failtimeout(L))
+                  : gev_stream_wait(L, h, s, GEV_WRITE, put, &sendfile_op,
+                                    deadline, (lua_KContext)j, sendfile_k);
+    if (put < 0) return finish(L, j, gev_stream_fail(L, s, put));
     j->sent += put;
     if (j->left > 0) j->left -= put;
     if (gev_must_yield(L, h)) {
@@ -133,10 +132,10 @@ static int run(lua_State *L, struct job *j, bool once, int64_t deadline) {
 
 static int sendfile_k(lua_State *L, int status, lua_KContext ctx) {
   struct job *j = (struct job *)ctx;
-  struct gev_hub *h = j->sock->s.hub;
+  struct gev_hub *h = j->s->hub;
   (void)status;
   int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_fd_resume(L, h, &j->sock->s.fd, GEV_WRITE);
+  enum gev_verdict v = gev_fd_resume(L, h, &j->s->fd, GEV_WRITE);
   if (v != GEV_WOKEN) return finish(L, j, gev_stream_verdict(L, v));
   return run(L, j, false, deadline);
 }
@@ -144,9 +143,8 @@ static int sendfile_k(lua_State *L, int status, lua_KContext ctx) {
 static int yield_k(lua_State *L, int status, lua_KContext ctx) {
   struct job *j = (struct job *)ctx;
   (void)status;
-  gev_unpark(L, j->sock->s.hub);
-  return run(L, j, j->sock->s.timeout == 0,
-             gev_deadline(j->sock->s.timeout));
+  gev_unpark(L, j->s->hub);
+  return run(L, j, j->s->timeout == 0, gev_deadline(j->s->timeout));
 }
 
 /* The descriptor of the file at idx: a number, or one of io's. */
@@ -167,14 +165,15 @@ static off_t opt_offset(lua_State *L, int idx, lua_Integer fallback) {
 /* s:sendfile(file|fd [, offset=0 [, count]]) -> bytes | nil, message, code,
  * bytes sent */
 static int m_sendfile(lua_State *L) {
-  struct gev_socket *sock = gev_check(L, 1, &gev_socket_class);
+  struct gev_stream *s = gev_checkstream(L, 1);
   int fd = check_file(L, 2);
   off_t offset = opt_offset(L, 3, 0), count = opt_offset(L, 4, -1);
-  gev_fd_claim(L, sock->s.hub, &sock->s.fd, GEV_WRITE, &sendfile_op);
+  gev_fd_claim(L, s->hub, &s->fd, GEV_WRITE, &sendfile_op);
   lua_settop(L, JOB - 1);
   struct job *j = lua_newuserdatauv(L, sizeof *j, 0);
-  *j = (struct job){.cls = &job_class, .sock = sock, .fd = -1,
+  *j = (struct job){.cls = &job_class, .s = s, .fd = -1,
                     .offset = offset, .left = count};
+  j->by_hand = !gev_test(L, 1, &gev_socket_class);
   luaL_getmetafield(L, 1, "__sendfile");
   lua_setmetatable(L, JOB);
   j->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -183,7 +182,7 @@ static int m_sendfile(lua_State *L) {
     lua_pushinteger(L, 0);
     return n + 1;
   }
-  return run(L, j, sock->s.timeout == 0, gev_deadline(sock->s.timeout));
+  return run(L, j, s->timeout == 0, gev_deadline(s->timeout));
 }
 
 const luaL_Reg gev_sendfile_methods[] = {{"sendfile", m_sendfile},

@@ -30,23 +30,33 @@ static ssize_t result(ssize_t n, int want) {
   return errno == EAGAIN || errno == EWOULDBLOCK ? want : -errno;
 }
 
+/* A short read means that nothing is left: the next one waits first. */
 static ssize_t socket_read(struct gev_stream *s, void *buf, size_t n) {
   ssize_t got;
   do {
     got = recv(s->fd.fd, buf, n, 0);
   } while (got < 0 && errno == EINTR);
+  if (got > 0 && (size_t)got < n) gev_fd_drained(&s->fd);
   return result(got, GEV_WANT_READ);
+}
+
+static ssize_t send_many(struct gev_stream *s, const struct iovec *iov,
+                         int n) {
+  ssize_t put;
+  struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
+                       .msg_iovlen = (size_t)n};
+  do {
+    put = sendmsg(s->fd.fd, &msg, MSG_NOSIGNAL);
+  } while (put < 0 && errno == EINTR);
+  return result(put, GEV_WANT_WRITE);
 }
 
 static ssize_t socket_write(struct gev_stream *s, const struct iovec *iov,
                             int n) {
   ssize_t put;
-  struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
-                       .msg_iovlen = (size_t)n};
+  if (n != 1) return send_many(s, iov, n);
   do {
-    put = n == 1
-              ? send(s->fd.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
-              : sendmsg(s->fd.fd, &msg, MSG_NOSIGNAL);
+    put = send(s->fd.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
   } while (put < 0 && errno == EINTR);
   return result(put, GEV_WANT_WRITE);
 }
@@ -60,7 +70,7 @@ static void socket_close(struct gev_hub *h, struct gev_stream *s) {
 }
 
 static const struct gev_transport socket_transport = {
-    socket_read, socket_write, socket_shutdown, socket_close, NULL};
+    socket_read, socket_write, socket_shutdown, socket_close, NULL, NULL};
 
 /* --- making -------------------------------------------------------------- */
 
@@ -210,9 +220,9 @@ static int m_detach(lua_State *L) {
 
 static int push_name(lua_State *L,
                      int (*get)(int, struct sockaddr *, socklen_t *)) {
-  struct gev_socket *sock = check(L, 1);
   struct gev_addr a = {.len = sizeof a.u};
-  if (get(sock->s.fd.fd, &a.u.sa, &a.len) < 0) return gev_fail(L, errno);
+  int fd = gev_checkstream(L, 1)->fd.fd;
+  if (get(fd, &a.u.sa, &a.len) < 0) return gev_fail(L, errno);
   return gev_addr_push(L, &a);
 }
 
@@ -220,10 +230,10 @@ static int m_getsockname(lua_State *L) { return push_name(L, getsockname); }
 static int m_getpeername(lua_State *L) { return push_name(L, getpeername); }
 
 static int m_setsockopt(lua_State *L) {
-  return gev_sockopt_set(L, check(L, 1)->s.fd.fd, 2);
+  return gev_sockopt_set(L, gev_checkstream(L, 1)->fd.fd, 2);
 }
 static int m_getsockopt(lua_State *L) {
-  return gev_sockopt_get(L, check(L, 1)->s.fd.fd, 2);
+  return gev_sockopt_get(L, gev_checkstream(L, 1)->fd.fd, 2);
 }
 
 /* "<socket fd 7 127.0.0.1:80 connected>" */
@@ -258,12 +268,13 @@ static int m_tostring(lua_State *L) {
 
 static const luaL_Reg methods[] = {{"dup", m_dup},
                                    {"detach", m_detach},
-                                   {"getsockname", m_getsockname},
-                                   {"getpeername", m_getpeername},
-                                   {"setsockopt", m_setsockopt},
-                                   {"getsockopt", m_getsockopt},
                                    {"__tostring", m_tostring},
                                    {NULL, NULL}};
+const luaL_Reg gev_socket_name_methods[] = {{"getsockname", m_getsockname},
+                                            {"getpeername", m_getpeername},
+                                            {"setsockopt", m_setsockopt},
+                                            {"getsockopt", m_getsockopt},
+                                            {NULL, NULL}};
 
 /* Pushes a class with all methods; its fields are constants. */
 static void make_class(lua_State *L, int hub, const char *family,
@@ -271,12 +282,13 @@ static void make_class(lua_State *L, int hub, const char *family,
   lua_pushvalue(L, hub);
   gev_newclass(L, "socket", methods, 1);
   gev_stream_methods(L, hub);
-  lua_pushvalue(L, hub);
-  luaL_setfuncs(L, gev_connect_methods, 1);
-  lua_pushvalue(L, hub);
-  luaL_setfuncs(L, gev_datagram_methods, 1);
-  lua_pushvalue(L, hub);
-  luaL_setfuncs(L, gev_sendfile_methods, 1);
+  const luaL_Reg *const more[] = {
+      gev_socket_name_methods, gev_connect_methods, gev_datagram_methods,
+      gev_sendfile_methods};
+  for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+    lua_pushvalue(L, hub);
+    luaL_setfuncs(L, more[i], 1);
+  }
   gev_newclass(L, "sendfile", gev_sendfile_job, 0);
   lua_setfield(L, -2, "__sendfile");
   lua_pushstring(L, family);

@@ -23,6 +23,9 @@ struct gev_socket *gev_socket_new(lua_State *L);
 void gev_socket_open(lua_State *L, int idx, struct gev_socket *sock, int fd,
                      int family, int type);
 
+/* getsockname and the like: for any stream over a socket. */
+extern const luaL_Reg gev_socket_name_methods[];
+
 void gev_open_socket(lua_State *L, int hub);
 
 #endif

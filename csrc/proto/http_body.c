@@ -29,7 +29,7 @@ static ssize_t send_continue(struct gev_http_conn *c) {
   static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
   struct iovec iov = {(void *)(uintptr_t)line, sizeof line - 1};
   ssize_t put = c->s->ops->write(c->s, &iov, 1);
-  if (put == GEV_WANT_READ || put == GEV_WANT_WRITE) return put;
+  if (gev_stream_must_wait(put)) return put;
   c->expect = false;
   if (put == sizeof line - 1) return 0;
   c->broken = true;
@@ -108,7 +108,7 @@ static bool is_too_large(lua_State *L, const struct gev_http_conn *c) {
 static const struct gev_waitop read_op = {"request:read", true,
                                           gev_fd_cancel, gev_fd_describe};
 
-static int read_k(lua_State *L, int status, lua_KContext want);
+static int read_k(lua_State *L, int status, lua_KContext ctx);
 
 /* The results of a read that came to an end; body() keeps its string. */
 static int deliver(lua_State *L, int n) {
@@ -130,20 +130,22 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
     ssize_t got = gev_http_fill(h, c);
     if (got > 0) continue;
     if (got == GEV_HTTP_FAILED) return push_failure(L, c);
-    if (got != GEV_WANT_READ && got != GEV_WANT_WRITE)
+    if (!gev_stream_must_wait(got))
       return push_broken(L, c, got);
     int64_t due = GEV_NEVER;
     if (c->budget != GEV_NEVER) due = (c->waiting = gev_now()) + c->budget;
-    return gev_stream_wait(L, h, c->s, (int)got, &read_op, due, got, read_k);
+    return gev_stream_wait(L, h, c->s, GEV_READ, got, &read_op, due, 0,
+                           read_k);
   }
 }
 
-static int read_k(lua_State *L, int status, lua_KContext want) {
+static int read_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
+  (void)ctx;
   struct gev_hub *h = gev_hub(L);
   struct gev_http_req *r = lua_touserdata(L, 1);
   struct gev_http_conn *c = r->c;
-  enum gev_verdict v = gev_stream_resume(L, h, c->s, (int)want);
+  enum gev_verdict v = gev_fd_resume(L, h, &c->s->fd, GEV_READ);
   if (r->serial != c->serial) return gev_failclosed(L);
   if (v == GEV_TIMEDOUT) {
     fail(c, 408);

@@ -115,13 +115,9 @@ static struct gev_http_conn *check(lua_State *L) {
   return gev_check(L, 1, &gev_http_conn_class);
 }
 
-static struct gev_stream *check_stream(lua_State *L, int idx) {
-  return &((struct gev_socket *)gev_check(L, idx, &gev_socket_class))->s;
-}
-
 /* http_conn(stream, settings, host, port, scheme) -> connection */
 static int lib_conn(lua_State *L) {
-  struct gev_stream *s = check_stream(L, 1);
+  struct gev_stream *s = gev_checkstream(L, 1);
   struct gev_http_settings *set = gev_check(L, 2, &gev_http_settings_class);
   lua_settop(L, 5);
   struct gev_http_conn *c = lua_newuserdatauv(L, sizeof *c, 7);

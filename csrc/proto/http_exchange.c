@@ -208,24 +208,25 @@ static int yield_turn(lua_State *L, struct gev_hub *h, struct exchange *x,
                       const struct gev_waitop *op, lua_KFunction k) {
   struct gev_greenlet *g = gev_park_begin(L, h, op);
   x->s->fd.user[GEV_READ] = g;
-  return gev_park_ready(L, h, g, op, &x->s->fd, GEV_WANT_READ, k);
+  return gev_park_ready(L, h, g, op, &x->s->fd, 0, k);
 }
 
 /* Nothing more can be had now: waits, or gives the failure. */
 static int not_filled(lua_State *L, struct gev_hub *h, struct exchange *x,
                       ssize_t got, const struct gev_waitop *op,
                       lua_KFunction k) {
-  if (got == GEV_WANT_READ || got == GEV_WANT_WRITE)
-    return gev_stream_wait(L, h, x->s, (int)got, op, deadline_of(x), got, k);
+  if (gev_stream_must_wait(got))
+    return gev_stream_wait(L, h, x->s, GEV_READ, got, op, deadline_of(x), 0,
+                           k);
   return gev_stream_fail(L, x->s, got);
 }
 
-static int resumed(lua_State *L, lua_KContext want, run_fn run) {
+static int resumed(lua_State *L, run_fn run) {
   struct gev_hub *h = gev_hub(L);
   struct exchange *x = lua_touserdata(L, 1);
   struct gev_stream *s = &((struct gev_stream_object *)
                            lua_touserdata(L, STREAM))->s;
-  enum gev_verdict v = gev_stream_resume(L, h, s, (int)want);
+  enum gev_verdict v = gev_fd_resume(L, h, &s->fd, GEV_READ);
   if (x->s != s) return gev_failclosed(L);
   if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
   return run(L, h, x);
@@ -255,9 +256,10 @@ static int push_head(lua_State *L, struct exchange *x) {
 
 static int run_head(lua_State *L, struct gev_hub *h, struct exchange *x);
 
-static int head_k(lua_State *L, int status, lua_KContext want) {
+static int head_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  return resumed(L, want, run_head);
+  (void)ctx;
+  return resumed(L, run_head);
 }
 
 static int run_head(lua_State *L, struct gev_hub *h, struct exchange *x) {
@@ -281,13 +283,15 @@ static int m_head(lua_State *L) {
 static int run_read(lua_State *L, struct gev_hub *h, struct exchange *x);
 static int run_recv(lua_State *L, struct gev_hub *h, struct exchange *x);
 
-static int read_k(lua_State *L, int status, lua_KContext want) {
+static int read_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  return resumed(L, want, run_read);
+  (void)ctx;
+  return resumed(L, run_read);
 }
-static int recv_k(lua_State *L, int status, lua_KContext want) {
+static int recv_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  return resumed(L, want, run_recv);
+  (void)ctx;
+  return resumed(L, run_recv);
 }
 
 /* More of the body; MORE: look again. */
@@ -447,8 +451,7 @@ static int lib_is_quiet(lua_State *L) {
   if (quiet) {
     char byte;
     ssize_t got = s->ops->read(s, &byte, 1);
-    quiet = got == GEV_WANT_READ || got == GEV_WANT_WRITE;
-    if (quiet) gev_fd_drained(&s->fd);
+    quiet = gev_stream_must_wait(got);
   }
   lua_pushboolean(L, quiet);
   return 1;

@@ -43,7 +43,7 @@ ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c) {
       n = add_piece(iov, n, lua_tostring(L, c->text) + c->text_off,
                     c->text_len - c->text_off);
     n = add_piece(iov, n, c->tail, c->tail_len);
-    if (n == 0) break;
+    if (n == 0 && !c->s->unsent) break;
     ssize_t put = c->s->ops->write(c->s, iov, n);
     if (put < 0) return put;
     drop(c, (size_t)put);
@@ -86,11 +86,11 @@ ssize_t gev_http_put(lua_State *L, struct gev_http_head *o, int text,
   n = add_piece(iov, n, tail, tail_len);
   if (n == 0) return 0;
   ssize_t put = c->s->ops->write(c->s, iov, n);
-  if (put == (ssize_t)total && o->base == o->room) return 0;
+  if (put == (ssize_t)total && o->base == o->room && !c->s->unsent) return 0;
   c->tail = tail;
   c->tail_len = tail_len;
   if (put >= 0) return put_rest(L, o, (size_t)put);
-  if (put != GEV_WANT_READ && put != GEV_WANT_WRITE) return put;
+  if (!gev_stream_must_wait(put)) return put;
   return put_rest(L, o, 0);
 }
 
@@ -246,7 +246,7 @@ static int m_tostring(lua_State *L) {
 static const struct gev_waitop write_op = {"response:write", true,
                                            gev_fd_cancel, gev_fd_describe};
 
-static int write_k(lua_State *L, int status, lua_KContext want);
+static int write_k(lua_State *L, int status, lua_KContext ctx);
 
 static int fail_write(lua_State *L, struct gev_http_conn *c, int n) {
   c->broken = true;
@@ -263,17 +263,18 @@ static int after_put(lua_State *L, struct gev_hub *h,
     return 1;
   }
   c->stale = true;
-  if (put != GEV_WANT_READ && put != GEV_WANT_WRITE)
+  if (!gev_stream_must_wait(put))
     return fail_write(L, c, gev_stream_fail(L, c->s, put));
-  return gev_stream_wait(L, h, c->s, (int)put, &write_op,
-                         gev_http_write_deadline(c), put, write_k);
+  return gev_stream_wait(L, h, c->s, GEV_WRITE, put, &write_op,
+                         gev_http_write_deadline(c), 0, write_k);
 }
 
-static int write_k(lua_State *L, int status, lua_KContext want) {
+static int write_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
+  (void)ctx;
   struct gev_hub *h = gev_hub(L);
   struct gev_http_res *r = lua_touserdata(L, 1);
-  enum gev_verdict v = gev_stream_resume(L, h, r->c->s, (int)want);
+  enum gev_verdict v = gev_fd_resume(L, h, &r->c->s->fd, GEV_WRITE);
   if (!is_live(r)) return gev_failclosed(L);
   if (v != GEV_WOKEN) return fail_write(L, r->c, gev_stream_verdict(L, v));
   return after_put(L, h, r->c, gev_http_flush(L, r->c));

@@ -9,6 +9,7 @@
 #include "proto/http_conn.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/except.h"
 #include "io/reader.h"
@@ -32,18 +33,20 @@ static int go(struct gev_http_conn *c, enum gev_http_state state) {
 
 /* --- waiting ------------------------------------------------------------- */
 
-static int run_k(lua_State *L, int status, lua_KContext want);
+static int run_k(lua_State *L, int status, lua_KContext io);
+
+/* The role in which a connection waits in its state. */
+static enum gev_dir role(const struct gev_http_conn *c) {
+  return c->state == GEV_HTTP_WRITING ? GEV_WRITE : GEV_READ;
+}
 
 static int wait_for(lua_State *L, struct gev_hub *h, struct gev_http_conn *c,
                     ssize_t want, int64_t due) {
   const struct gev_waitop *op =
       c->state == GEV_HTTP_WRITING ? &answer_op : &head_op;
-  return gev_stream_wait(L, h, c->s, (int)want, op, due, want, run_k);
+  return gev_stream_wait(L, h, c->s, role(c), want, op, due, 1, run_k);
 }
 
-static bool must_wait(ssize_t r) {
-  return r == GEV_WANT_READ || r == GEV_WANT_WRITE;
-}
 
 /* --- answers of our own -------------------------------------------------- */
 
@@ -53,7 +56,7 @@ static int written(struct gev_http_conn *c, ssize_t put,
   c->after = (uint8_t)after;
   if (put == 0) return go(c, after);
   c->stale = true;
-  return go(c, must_wait(put) ? GEV_HTTP_WRITING : GEV_HTTP_OVER);
+  return go(c, gev_stream_must_wait(put) ? GEV_HTTP_WRITING : GEV_HTTP_OVER);
 }
 
 /* Answers with an error and ends the connection. */
@@ -104,7 +107,8 @@ static int read_head(lua_State *L, struct gev_hub *h,
     const char *data;
     size_t used;
     ssize_t got = gev_stream_input(h, c->s, &data);
-    if (must_wait(got)) return wait_for(L, h, c, got, head_deadline(c));
+    if (gev_stream_must_wait(got))
+      return wait_for(L, h, c, got, head_deadline(c));
     if (got < 0 || (got == 0 && gev_h1_idle(&c->h1)))
       return go(c, GEV_HTTP_OVER);
     if (got == 0) return refuse_head(L, c, 400); /* cut off */
@@ -354,7 +358,7 @@ static int answered(lua_State *L, struct gev_http_conn *c) {
 }
 
 static void begin_linger(struct gev_http_conn *c) {
-  c->s->ops->shutdown(c->s, 1); /* SHUT_WR */
+  c->s->ops->shutdown(c->s, SHUT_WR);
   c->due = gev_now() + linger_time;
   c->state = GEV_HTTP_LINGERING;
 }
@@ -396,7 +400,7 @@ static int next(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
 /* Reads the rest of a body that nobody wants, up to a bound. */
 static int drain(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
   ssize_t got = gev_http_fill(h, c);
-  if (must_wait(got)) return wait_for(L, h, c, got, c->due);
+  if (gev_stream_must_wait(got)) return wait_for(L, h, c, got, c->due);
   size_t n = c->in.len - c->in.off;
   if (n) gev_bytes_drop(&c->in, n);
   c->drained += n;
@@ -413,7 +417,7 @@ static int drain(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
 static int linger(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
   const char *data;
   ssize_t got = gev_stream_input(h, c->s, &data);
-  if (must_wait(got)) return wait_for(L, h, c, got, c->due);
+  if (gev_stream_must_wait(got)) return wait_for(L, h, c, got, c->due);
   if (got <= 0 || gev_now() >= c->due) return go(c, GEV_HTTP_OVER);
   gev_stream_used(c->s, data, (size_t)got, (size_t)got);
   return gev_must_yield(L, h) ? yield_turn(L, h) : GO;
@@ -422,7 +426,7 @@ static int linger(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
 static int write_on(lua_State *L, struct gev_hub *h,
                     struct gev_http_conn *c) {
   ssize_t put = gev_http_flush(L, c);
-  if (must_wait(put))
+  if (gev_stream_must_wait(put))
     return wait_for(L, h, c, put, gev_http_write_deadline(c));
   return go(c, put == 0 ? (enum gev_http_state)c->after : GEV_HTTP_OVER);
 }
@@ -460,13 +464,13 @@ static int not_woken(lua_State *L, struct gev_http_conn *c,
   return 0;
 }
 
-static int run_k(lua_State *L, int status, lua_KContext want) {
+static int run_k(lua_State *L, int status, lua_KContext io) {
   (void)status;
   struct gev_hub *h = gev_hub(L);
   struct gev_http_conn *c = lua_touserdata(L, CONN);
   c->idle = false;
-  enum gev_verdict v = want ? gev_stream_resume(L, h, c->s, (int)want)
-                            : gev_unpark(L, h);
+  enum gev_verdict v = io ? gev_fd_resume(L, h, &c->s->fd, role(c))
+                          : gev_unpark(L, h);
   if (v != GEV_WOKEN) return not_woken(L, c, v);
   return run(L, h, c);
 }

@@ -2,9 +2,11 @@
 -- @module gevent.server
 local core = require "gevent._core"
 local socket = require "gevent.socket"
+local ssl = require "gevent.ssl"
 
 local FIRST_DELAY, LONGEST_DELAY = 0.01, 1 -- seconds, after a failed accept
 local STOP_TIMEOUT = 1 -- seconds that stop() waits for handlers
+local HANDSHAKE_TIMEOUT = 30 -- seconds that a client may take for TLS
 local LARGEST = 65535 -- bytes of a datagram
 local BATCH = 100 -- connections accepted before others have their turn
 
@@ -141,12 +143,33 @@ end
 
 -- Accepting -------------------------------------------------------------------------
 
+local function complain(self, message)
+  local log = self.error_log
+  if log == false then return end
+  log = log or io.stderr
+  log:write(("%s: %s\n"):format(self, message))
+end
+
+-- The TLS socket, or nothing: what a client does wrong is worth a line in a log
+-- that was asked for, and no more.
+local function secure(self, sock, host, port)
+  local tls, message = self.ssl_context:wrap_socket(sock,
+    {server_side = true, timeout = self.handshake_timeout})
+  if tls then
+    self._active[core.getcurrent()] = tls
+  elseif self.error_log then
+    complain(self, ("handshake with %s:%s: %s"):format(host, port, message))
+  end
+  return tls
+end
+
 -- The connection's own greenlet: serves it, closes it, makes room.
 local function run(self, sock, host, port)
   local _slot <close> = setmetatable({}, {__close = function()
     release(self, core.getcurrent())
   end})
-  self:_serve(sock, host, port)
+  if self.ssl_context then sock = secure(self, sock, host, port) end
+  if sock then self:_serve(sock, host, port) end
 end
 
 --- For classes below: what happens with a connection.
@@ -175,16 +198,9 @@ local function waitforroom(self)
   if self.pool then self.pool:wait_available() end
 end
 
-local function complain(self, message)
-  local log = self.error_log
-  if log == false then return end
-  log = log or io.stderr
-  log:write(("%s: accept: %s\n"):format(self, message))
-end
-
 -- The system has no room: again after a while, longer each time.
 local function backoff(self, delay, message)
-  if delay == FIRST_DELAY then complain(self, message) end
+  if delay == FIRST_DELAY then complain(self, "accept: " .. message) end
   core.sleep(delay)
   return math.min(delay * 2, LONGEST_DELAY)
 end
@@ -203,7 +219,7 @@ function StreamServer:_acceptloop()
     elseif exhausted[port] then
       delay = backoff(self, delay, host)
     else
-      if not self.closed then complain(self, host) end
+      if not self.closed then complain(self, "accept: " .. host) end
       core.spawn(self.stop, self)
       return
     end
@@ -225,6 +241,16 @@ local function setspawn(self, spawn)
   end
 end
 
+local function setssl(self, opts)
+  local context = opts.ssl_context
+  if context ~= nil and not ssl.iscontext(context) then
+    error(("bad option 'ssl_context' (SSLContext expected, got %s)"):format(
+      type(context)), 4)
+  end
+  self.ssl_context = context
+  self.handshake_timeout = opts.handshake_timeout or HANDSHAKE_TIMEOUT
+end
+
 local function init(self, listener, handle, opts)
   opts = opts or {}
   if type(handle) ~= "function" and not (getmetatable(handle) or {}).__call then
@@ -239,6 +265,7 @@ local function init(self, listener, handle, opts)
   self.started, self.closed = false, false
   self._active, self._count = {}, 0
   setspawn(self, opts.spawn)
+  setssl(self, opts)
   if type(listener) == "userdata" then
     self.socket = listener
     learnaddress(self)

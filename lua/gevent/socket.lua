@@ -3,6 +3,7 @@
 -- failure of the world is `nil, message, code`, misuse raises.
 -- @module gevent.socket
 local core = require "gevent._core"
+local ssl = require "gevent.ssl"
 local waiting = require "gevent._wait"
 
 local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
@@ -248,13 +249,33 @@ local function connectany(host, port, source)
   return race(interlace(list), source)
 end
 
+-- The same with TLS on top.
+local function connecttls(host, port, source, context, opts)
+  local sock, message, code = connectany(host, port, source)
+  if not sock then return nil, message, code end
+  return context:wrap_socket(sock, {
+    server_hostname = opts.server_hostname or host,
+    session = opts.session,
+  })
+end
+
+-- The context that the option `ssl` stands for.
+local function contextof(option)
+  if option == true then return ssl.default_client_context() end
+  if ssl.iscontext(option) then return option end
+  error("bad argument #3 to 'create_connection' (ssl must be true or an "
+    .. "SSLContext)", 3)
+end
+
 --- Connects to a host by name or address: the addresses of a name are raced,
 -- IPv6 and IPv4 in turn (RFC 8305), and the losers closed.
 -- @tparam string host
 -- @tparam integer port
 -- @tparam[opt] table opts `timeout` (seconds, for all of it),
--- `source_address` (host to bind to)
--- @treturn[1] socket
+-- `source_address` (host to bind to), `ssl` (true, or an SSLContext),
+-- `server_hostname` (whose certificate is expected, `host` by default),
+-- `session` (of an earlier TLS connection)
+-- @treturn[1] socket a TLS socket with `ssl`
 -- @return[2] nil, message, code
 function socket.create_connection(host, port, opts)
   if type(host) ~= "string" then
@@ -267,8 +288,12 @@ function socket.create_connection(host, port, opts)
     error("bad argument #3 to 'create_connection' (timeout must be a number "
       .. "of seconds >= 0)", 2)
   end
-  if timeout == nil then return connectany(host, port, source) end
-  return waiting.with_timeout(timeout, connectany, host, port, source)
+  local connect, context = connectany, opts and opts.ssl or nil
+  if context then
+    connect, context = connecttls, contextof(context)
+  end
+  if timeout == nil then return connect(host, port, source, context, opts) end
+  return waiting.with_timeout(timeout, connect, host, port, source, context, opts)
 end
 
 -- create_server -------------------------------------------------------------------

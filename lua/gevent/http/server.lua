@@ -149,7 +149,7 @@ function Server.new(class, listener, handle, opts)
   local self = StreamServer.new(class, listener, handle, opts)
   self._settings = settings(opts)
   self._connections = setmetatable({}, {__mode = "k"})
-  self.scheme = "http"
+  self.scheme = self.ssl_context and "https" or "http"
   self.log = opts.log or nil
   self.stopping = false
   return self

@@ -1,0 +1,193 @@
+--- TLS: contexts, and sockets that are wrapped in them.
+-- A TLS socket is a socket (see `gevent.socket`) with a few methods more. What
+-- fails returns nil, message, code: "ESSL" with OpenSSL's words, or what
+-- sockets have. All is told in `docs/tls.md`.
+-- @module gevent.ssl
+local core = require "gevent._core"
+
+local ssl = {
+  --- Which OpenSSL this is.
+  OPENSSL_VERSION = core.openssl_version,
+}
+
+-- SSLContext ------------------------------------------------------------------------
+
+--- What connections have in common. Fields: `verify_mode` ("none", "optional",
+-- "required"), `check_hostname`, `minimum_version`, `maximum_version`
+-- ("TLSv1.2", "TLSv1.3"), `crl_check` ("none", "leaf", "chain"),
+-- `session_tickets`, `ktls` (booleans).
+-- @type SSLContext
+local Context = core.tls_context_methods
+
+--- Is it an SSLContext?
+function ssl.iscontext(value)
+  return type(value) == "userdata" and getmetatable(value).__name == "SSLContext"
+end
+
+local FIELDS = {"verify_mode", "check_hostname", "minimum_version", "maximum_version",
+  "crl_check", "session_tickets", "ktls"}
+
+-- Loads what the options name, in this order.
+local LOADS = {
+  {"cafile", Context.load_verify_locations},
+  {"capath", Context.load_verify_locations},
+  {"cadata", Context.load_verify_locations},
+  {"crl", Context.load_verify_locations},
+  {"ciphers", Context.set_ciphers},
+  {"alpn_protocols", Context.set_alpn_protocols},
+}
+
+local KNOWN = {role = true, cert = true, key = true, password = true,
+  servername_callback = true}
+for _, name in ipairs(FIELDS) do KNOWN[name] = true end
+for _, load in ipairs(LOADS) do KNOWN[load[1]] = true end
+
+local function checkoptions(opts)
+  if opts ~= nil and type(opts) ~= "table" then
+    error("bad argument #1 to 'SSLContext' (table expected, got " .. type(opts) .. ")", 3)
+  end
+  for name in pairs(opts or {}) do
+    if not KNOWN[name] then
+      error(("bad option '%s' to 'SSLContext'"):format(tostring(name)), 3)
+    end
+  end
+  local role = opts and opts.role
+  if role ~= nil and role ~= "client" and role ~= "server" then
+    error("bad option 'role' (\"client\" or \"server\" expected)", 3)
+  end
+  return opts or {}
+end
+
+local function apply(context, opts)
+  for _, name in ipairs(FIELDS) do
+    if opts[name] ~= nil then context[name] = opts[name] end
+  end
+  for _, load in ipairs(LOADS) do
+    local value = opts[load[1]]
+    if value ~= nil then
+      local ok, message, code = load[2](context, value)
+      if not ok then return nil, message, code end
+    end
+  end
+  if opts.cert ~= nil then
+    local ok, message, code = context:load_cert_chain(opts.cert, opts.key, opts.password)
+    if not ok then return nil, message, code end
+  end
+  if opts.servername_callback then
+    context:set_servername_callback(opts.servername_callback)
+  end
+  return context
+end
+
+--- Makes a context with safe defaults: TLS 1.2 or newer; a client verifies peer
+-- and host name against the system's trust store, a server asks for no
+-- certificate.
+-- @tparam[opt] table opts `role` ("client", or "server": what we are), `cafile`,
+-- `capath`, `cadata` (whom to trust, instead of the system's store: file,
+-- directory, PEM), `crl` (file or PEM), `cert`, `key` (file or PEM), `password`,
+-- `ciphers`, `alpn_protocols`, `servername_callback`, and the fields
+-- @treturn[1] SSLContext
+-- @return[2] nil, message, code
+function ssl.SSLContext(opts)
+  opts = checkoptions(opts)
+  return apply(core.tls_context(opts.role == "server"), opts)
+end
+
+--- The same.
+-- @function create_default_context
+-- @tparam[opt] table opts
+-- @treturn SSLContext
+ssl.create_default_context = ssl.SSLContext
+
+local default
+
+--- The context of `create_connection{ssl=true}`.
+-- @treturn SSLContext
+function ssl.default_client_context()
+  default = default or ssl.create_default_context()
+  return default
+end
+
+-- The handshake ----------------------------------------------------------------------
+
+-- What the callback says of the name. An error is sent as an alert, then raised.
+local function choose(sock, name)
+  local context, callback = sock:_context()
+  local ok, chosen = pcall(callback, sock, name, context)
+  if ok and chosen and not ssl.iscontext(chosen) then
+    ok, chosen = false, ("bad result of the servername callback (SSLContext, nil or "
+      .. "false expected, got %s)"):format(type(chosen))
+  end
+  if ok then
+    sock:_choose(chosen)
+  else
+    sock:_choose("error")
+    sock:_handshake(0)
+    error(chosen, 0)
+  end
+end
+
+local function do_handshake(sock, timeout)
+  local seconds = timeout or sock:gettimeout()
+  local deadline = seconds and seconds > 0 and core.monotonic() + seconds
+  local ok, message, code = sock:_handshake(timeout)
+  while ok == "servername" do
+    choose(sock, message)
+    ok, message, code = sock:_handshake(
+      deadline and math.max(0, deadline - core.monotonic()) or timeout)
+  end
+  if ok then return true end
+  return nil, message, code
+end
+
+local function addmethods(class)
+  class.do_handshake = do_handshake
+  if class.__closed and class.__closed ~= class then addmethods(class.__closed) end
+end
+for _, class in pairs(core.tls_classes) do addmethods(class) end
+
+local function checkwrap(context, opts)
+  if opts.server_side then
+    if opts.server_hostname or opts.session then
+      error("bad argument #2 to 'wrap_socket' (server_hostname and session are a client's)", 3)
+    end
+    return
+  end
+  local host = opts.server_hostname
+  if host == nil and context:_checks_host() then
+    error("bad argument #2 to 'wrap_socket' (server_hostname is needed to check it)", 3)
+  end
+  if host ~= nil and (type(host) ~= "string" or host == "" or host:find "[%c%s]") then
+    error("bad argument #2 to 'wrap_socket' (server_hostname must be a host name)", 3)
+  end
+end
+
+local closing = {__close = function(guard)
+  if guard.sock then guard.sock:close() end
+end}
+
+--- Wraps a connected socket, which is closed by that: its descriptor belongs to
+-- the TLS socket. Any other stream (TLS itself) is kept below.
+-- @tparam socket sock
+-- @tparam[opt] table opts `server_side` (false), `server_hostname` (name or
+-- address that the certificate must have), `session` (of an earlier
+-- connection), `do_handshake` (true; the socket is closed if that fails),
+-- `timeout` (of the handshake, in seconds; else the socket's)
+-- @treturn[1] socket
+-- @return[2] nil, message, code
+function Context:wrap_socket(sock, opts)
+  opts = opts or {}
+  checkwrap(self, opts)
+  local tls, message, code = core.tls_wrap(sock, self, opts.server_side and true or false,
+    opts.server_hostname, opts.session)
+  if not tls then return nil, message, code end
+  if opts.do_handshake == false then return tls end
+  local guard <close> = setmetatable({sock = tls}, closing)
+  local ok
+  ok, message, code = tls:do_handshake(opts.timeout)
+  if not ok then return nil, message, code end
+  guard.sock = nil
+  return tls
+end
+
+return ssl
