@@ -456,6 +456,7 @@ describe("misuse", function()
     {"bad proxy", {url = "http://h/", proxy = 1}},
     {"cookies must be", {url = "http://h/", cookies = {}}},
     {"unix must be", {url = "http://h/", unix = 1}},
+    {"ssl_context must be", {url = "https://h/", ssl_context = true}},
   }
 
   for i, case in ipairs(cases) do

@@ -15,6 +15,7 @@ local misuse, pick, remaining = options.misuse, options.pick, options.remaining
 
 local DRAIN = 65536 -- bytes of the body of a redirection that are read for nothing
 local MAX_BUFFER = 67108864 -- bytes of a body in memory, unless told otherwise
+local MAX_SESSIONS = 200 -- of TLS, kept for each context
 
 -- RFC 9110, 9.2.2: repeating them does no harm.
 local IDEMPOTENT = {GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true,
@@ -41,16 +42,23 @@ local function bodylimits(self, opts)
   return limit or nil, limit or nil
 end
 
+-- The TLS session to be resumed: of a connection that was verified by the same
+-- context.
+local function sessionof(self, route)
+  local kept = route.context and self.sessions[route.context]
+  return kept and kept[route.key]
+end
+
 -- The connection for a request, and how it was come by; or nil, message, code.
 local function connection(self, plan, opts, due, fresh)
   local at = plan.url
-  local route, message, code = routes.find(self, opts, at)
-  if not route then return nil, message, code end
+  local route = routes.find(self, opts, at)
   local conn <close>, why, name = self.pool:acquire(route.key, remaining(due), fresh)
   if not conn then return nil, why, name end
   if not conn.sock then
+    local message, code
     conn.sock, message, code = routes.connect(self, at, route,
-      remaining(due, pick(opts, self, "connect_timeout")), conn.host.session)
+      remaining(due, pick(opts, self, "connect_timeout")), sessionof(self, route))
     if not conn.sock then return nil, message, code end
     conn.context = route.context -- its address is in the key: it has to stay
   end
@@ -70,6 +78,19 @@ local function drain(exchange, headers)
     if not data then return end
     got = got + #data
   end
+end
+
+-- Keeps the TLS session of a new connection for the next one. Its tickets have
+-- come by now, before the answer.
+local function remember(self, route, sock)
+  if self.oneshot or not sock.session then return end
+  local kept = self.sessions[route.context]
+  if not kept or not kept[route.key] and kept.count >= MAX_SESSIONS then
+    kept = {count = 0}
+    self.sessions[route.context] = kept
+  end
+  if not kept[route.key] then kept.count = kept.count + 1 end
+  kept[route.key] = sock:session()
 end
 
 -- One request and its answer on one connection. A response; or nil, message,
@@ -96,9 +117,7 @@ local function once(self, plan, opts, due, fresh)
   if status == 101 and not plan.has.upgrade then
     return nil, "the server switched protocols unasked", "malformed"
   end
-  if route.context and conn.uses == 1 and conn.sock.session then
-    conn.host.session = conn.sock:session()
-  end
+  if route.context and conn.uses == 1 then remember(self, route, conn.sock) end
   if plan.jar then plan.jar:_take(plan.url, headers:get_all("set-cookie")) end
   local location = plan.limit > 0 and REDIRECTS[status] and headers:get_all("location")[1]
   if location then
@@ -227,12 +246,13 @@ local function new(opts)
   if self.cookies == true then self.cookies = cookies.CookieJar() end
   self.env = self.proxy == nil and proxies.fromenv() or nil
   self.pool = newpool(self)
+  self.sessions = setmetatable({}, {__mode = "k"}) -- context -> key of route -> session
   self.routes = setmetatable({}, {__mode = "k"}) -- parsed URL -> route
   return setmetatable(self, mt)
 end
 
 -- What the functions of the module use: it keeps no connections.
-local oneshot = setmetatable(copy(options.DEFAULTS, {oneshot = true}), mt)
+local oneshot = setmetatable(copy(options.DEFAULTS, {oneshot = true, sessions = {}}), mt)
 oneshot.pool = newpool {max_connections = 1 << 30, max_per_host = 1 << 30, idle_timeout = 0}
 
 return {

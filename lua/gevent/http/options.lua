@@ -48,6 +48,11 @@ local CHECKS = {
   idle_timeout = checkseconds, max_body_bytes = checkcount,
   max_header_bytes = checklimit, max_headers = checklimit, max_connections = checklimit,
   max_per_host = checklimit,
+  ssl_context = function(name, value)
+    if value and type(value) ~= "userdata" and type(value) ~= "table" then
+      misuse("%s must be an SSLContext", name)
+    end
+  end,
   redirects = function(name, value) if value ~= true then checkcount(name, value) end end,
   unix = function(name, value)
     if value and type(value) ~= "string" then misuse("%s must be a path", name) end

@@ -3,6 +3,7 @@
 -- stand for each other.
 local core = require "gevent._core"
 local socket = require "gevent.socket"
+local ssl = require "gevent.ssl"
 local waiting = require "gevent._wait"
 local options = require "gevent.http.options"
 local proxies = require "gevent.http.proxy"
@@ -29,31 +30,16 @@ local function findproxy(self, opts, at)
   return parsed
 end
 
-local default_context
-
-local function contextof(self, opts)
-  local context = pick(opts, self, "ssl_context")
-  if context then return context end
-  if not default_context then
-    local ssl = require "gevent.ssl"
-    local made, message, code = ssl.create_default_context()
-    if not made then return nil, message, code end
-    made:set_alpn_protocols {"http/1.1"}
-    default_context = made
-  end
-  return default_context
-end
-
 -- How to get there: what of it tells connections apart is the key.
 local function newroute(self, opts, at)
   local proxy = findproxy(self, opts, at)
   local route = {proxy = proxy, tunnel = proxy and at.scheme == "https", context = nil}
-  local key = at.unix or at.scheme .. "|" .. at.host .. "|" .. at.port
+  local key = at.scheme .. "|" .. at.host .. "|" .. at.port
   if at.scheme == "https" then
-    local context, message, code = contextof(self, opts)
-    if not context then return nil, message, code end
-    route.context = context
-    key = ("%s|%p"):format(key, context)
+    route.context = pick(opts, self, "ssl_context") or ssl.default_client_context()
+    key = ("%s|%s|%p"):format(key, at.unix, route.context)
+  elseif at.unix then
+    key = "unix|" .. at.unix
   end
   if proxy then
     if not route.tunnel then key = "" end
@@ -69,11 +55,11 @@ function M.find(self, opts, at)
     return newroute(self, opts, at)
   end
   local route = self.routes[at]
-  if route then return route end
-  local message, code
-  route, message, code = newroute(self, opts, at)
-  self.routes[at] = route
-  return route, message, code
+  if not route then
+    route = newroute(self, opts, at)
+    self.routes[at] = route
+  end
+  return route
 end
 
 local function connectunix(path, timeout)
@@ -84,6 +70,20 @@ local function connectunix(path, timeout)
   if ok then return sock end
   sock:close()
   return nil, message, code
+end
+
+-- What is not to stay open if we do not get to the end.
+local closing = {__close = function(guard)
+  if guard.sock then guard.sock:close() end
+end}
+
+-- TLS over a stream, which is closed where that fails.
+local function secure(sock, at, route, timeout, session)
+  local guard <close> = setmetatable({sock = sock}, closing)
+  local wrapped, message, code = route.context:wrap_socket(sock,
+    {server_hostname = at.host, timeout = timeout, session = session})
+  if wrapped then guard.sock = nil end
+  return wrapped, message, code
 end
 
 -- Asks the proxy for a tunnel; the socket stays the caller's.
@@ -109,30 +109,31 @@ local function asktunnel(self, sock, proxy, at)
 end
 
 -- The socket of a connection through or to a proxy.
-local function connectproxy(self, proxy, at, route, timeout)
-  local ssl = proxy.scheme == "https" and contextof(self, {})
+local function connectproxy(self, at, route, timeout, session)
+  local proxy = route.proxy
+  local context = proxy.scheme == "https" and (self.ssl_context or true) or nil
   local sock, message, code = socket.create_connection(proxy.host, proxy.port,
-    {timeout = timeout, ssl = ssl or nil, server_hostname = ssl and proxy.host})
+    {timeout = timeout, ssl = context})
   if not sock or not route.tunnel then return sock, message, code end
-  local _guard <close> = setmetatable({}, {__close = function()
-    if sock then sock:close() end
-  end})
+  local guard <close> = setmetatable({sock = sock}, closing)
   local ok
   ok, message, code = asktunnel(self, sock, proxy, at)
   if not ok then return nil, message, code end
-  local wrapped
-  wrapped, message, code = route.context:wrap_socket(sock, {server_hostname = at.host})
-  if wrapped then sock = nil end -- the wrapper's from now on
-  return wrapped, message, code
+  guard.sock = nil
+  return secure(sock, at, route, timeout, session)
 end
 
 --- The socket of a new connection.
 -- @return socket; or nil, message, code
 function M.connect(self, at, route, timeout, session)
-  if at.unix then return connectunix(at.unix, timeout) end
+  if at.unix then
+    local sock, message, code = connectunix(at.unix, timeout)
+    if not sock or not route.context then return sock, message, code end
+    return secure(sock, at, route, timeout, session)
+  end
   if route.proxy then
-    if not timeout then return connectproxy(self, route.proxy, at, route) end
-    return waiting.with_timeout(timeout, connectproxy, self, route.proxy, at, route, timeout)
+    if not timeout then return connectproxy(self, at, route, nil, session) end
+    return waiting.with_timeout(timeout, connectproxy, self, at, route, timeout, session)
   end
   local opts = {timeout = timeout}
   if route.context then
