@@ -219,7 +219,8 @@ describe("a connection", function()
     local server <close> = origin.replies(function(req, _, sock)
       if not req.headers.upgrade then return origin.answer("plain") end
       sock:sendall("HTTP/1.1 101 Switching\r\nUpgrade: echo\r\n\r\nwelcome\n")
-      sock:sendall("> " .. sock:read("L"))
+      local line = sock:read("L")
+      if line then sock:sendall("> " .. line) end
     end)
     local client <close> = http.Client()
     local res = assert(client:get(server.url, {headers = {Connection = "upgrade",
