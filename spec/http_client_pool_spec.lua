@@ -151,6 +151,22 @@ describe("a client", function()
     assert.same({nil, "the client is closed", "closed"}, {res, message, code})
   end)
 
+  it("refuses who waits for a connection when it is closed", function()
+    local gate = helper.gate()
+    local server <close> = origin.replies(function(req)
+      gate:wait()
+      return origin.answer(req.target)
+    end)
+    local client = http.Client {max_per_host = 1}
+    local first = helper.spawn_blocked(client.get, client, server.url .. "/1")
+    local second = helper.spawn_blocked(client.get, client, server.url .. "/2")
+    client:close()
+    gate:open()
+    assert.equal("/1", first:get().body)
+    assert.same({nil, "the client is closed", "closed"}, {second:get()})
+    assert.same({0, 0}, {state(client)})
+  end)
+
   it("is collected with its connections", function()
     local server <close> = numbering()
     do

@@ -107,6 +107,7 @@ local function once(self, plan, opts, due, fresh)
   local exchange = core.http_exchange(conn.sock, plan.method, remaining(due), idle,
     plans.asks(plan) and pick(opts, self, "decompress"), max_body, max_buffer,
     pick(opts, self, "max_header_bytes"), pick(opts, self, "max_headers"))
+  conn.exchange = exchange
   local status, reason, headers, version, coding = exchange:head()
   if not status then
     local stale = conn.uses > 1 and IDEMPOTENT[plan.method] and not plan.consumed
@@ -123,7 +124,7 @@ local function once(self, plan, opts, due, fresh)
   if location then
     drain(exchange, headers)
   elseif opts.stream or status == 101 then
-    conn.lent = true
+    conn.lent, conn.exchange = true, nil -- to the response
     return Response.stream(plan.url, status, reason, headers, version, coding, conn,
       exchange, state)
   end

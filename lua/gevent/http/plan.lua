@@ -204,6 +204,8 @@ function M.follow(plan, self, opts, status, location)
   end
   if not url.issameorigin(plan.url, target) then
     dropfields(plan, SECRETS)
+  elseif not target.user then
+    target = url.withuser(target, plan.url)
   end
   plan.url = target
   plan.followed = plan.followed + 1

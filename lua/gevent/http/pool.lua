@@ -2,10 +2,11 @@
 -- with its user, or idle, here; of each host and in all there are only so many.
 -- Who is refused waits in the order of arrival.
 --
--- A connection is a table {sock=, uses=, last=, ...}; `last` is true once it is
--- not to be used again. Its user holds it in a <close>
--- variable: unless it was released or lent on before, leaving the scope closes
--- it, so that an error or a kill never leaves one behind.
+-- A connection is a table {sock=, uses=, last=, writer=, exchange=, ...}; `last`
+-- is true once it is not to be used again, `writer` (a greenlet) and `exchange`
+-- end with its use. Its user holds it in a <close> variable: unless it was
+-- released or lent on before, leaving the scope closes it, so that an error or a
+-- kill never leaves one behind.
 local core = require "gevent._core"
 local Semaphore = core.Semaphore
 
@@ -58,12 +59,16 @@ local function expire(self)
   while self.first and self.first.since <= latest do drop(self, self.first) end
 end
 
+local function leave(self, host)
+  host.users = host.users - 1
+  forget(self, host)
+end
+
 -- What was taken so far, for one who does not get to the end of `wait`.
 local ticket = {__close = function(held)
   if held.done then return end
-  if held.slot then held.host.slots:release() end
-  held.host.users = held.host.users - 1
-  forget(held.pool, held.host)
+  for _, slots in ipairs(held) do slots:release() end
+  leave(held.pool, held.host)
 end}
 
 local connection = {__close = function(conn)
@@ -103,11 +108,13 @@ end
 local function wait(self, host, timeout)
   local due = timeout and core.monotonic() + timeout
   local held <close> = setmetatable({pool = self, host = host}, ticket)
-  if not host.slots:acquire(timeout) then return nil, "timed out", "timeout" end
-  held.slot = true
-  if not self.slots:acquire(due and math.max(0, due - core.monotonic())) then
-    return nil, "timed out", "timeout"
+  for i, slots in ipairs {host.slots, self.slots} do
+    if not slots:acquire(due and math.max(0, due - core.monotonic())) then
+      return nil, "timed out", "timeout"
+    end
+    held[i] = slots
   end
+  if self.closed then return nil, CLOSED, "closed" end
   held.done = true
   return true
 end
@@ -152,6 +159,10 @@ function methods:release(conn, reusable)
     if not conn.writer:ready() then conn.writer:kill(nil, false) end
     conn.writer = nil
   end
+  if conn.exchange then
+    conn.exchange:close()
+    conn.exchange = nil
+  end
   if reusable and not conn.last and not self.closed and self.idle_timeout > 0 then
     keep(self, conn)
   elseif conn.sock then
@@ -159,8 +170,7 @@ function methods:release(conn, reusable)
   end
   self.slots:release()
   host.slots:release()
-  host.users = host.users - 1
-  forget(self, host)
+  leave(self, host)
 end
 
 --- Closes those that are idle; the others when they are given back.

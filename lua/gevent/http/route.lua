@@ -62,20 +62,21 @@ function M.find(self, opts, at)
   return route
 end
 
-local function connectunix(path, timeout)
-  local sock, message, code = socket.socket("unix")
-  if not sock then return nil, message, code end
-  local ok
-  ok, message, code = sock:connect(path, timeout)
-  if ok then return sock end
-  sock:close()
-  return nil, message, code
-end
-
 -- What is not to stay open if we do not get to the end.
 local closing = {__close = function(guard)
   if guard.sock then guard.sock:close() end
 end}
+
+local function connectunix(path, timeout)
+  local sock, message, code = socket.socket("unix")
+  if not sock then return nil, message, code end
+  local guard <close> = setmetatable({sock = sock}, closing)
+  local ok
+  ok, message, code = sock:connect(path, timeout)
+  if not ok then return nil, message, code end
+  guard.sock = nil
+  return sock
+end
 
 -- TLS over a stream, which is closed where that fails.
 local function secure(sock, at, route, timeout, session)

@@ -9,8 +9,8 @@ local function sendpiece(sock, piece, chunked, timeout)
   return sock:sendall(piece, timeout)
 end
 
--- Sends what the iterator gives. True, or nil, message, code, "iterator" where
--- it was that which failed.
+-- Sends what the iterator gives. True; or nil, message, code, true where it was
+-- the iterator which failed.
 local function sendparts(sock, body, length, timeout)
   local left = length
   while true do

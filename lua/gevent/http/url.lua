@@ -127,6 +127,13 @@ function url.with(parsed, unix, target)
   return copy
 end
 
+--- A copy with the user and password of another URL.
+function url.withuser(parsed, other)
+  local copy = url.with(parsed)
+  copy.user, copy.password = other.user, other.password
+  return copy
+end
+
 --- The URL as text, without user and password.
 function url.tostring(parsed)
   local text = parsed.text
