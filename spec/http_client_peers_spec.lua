@@ -24,7 +24,7 @@ local function running(command, port)
   helper.wait_until(function()
     local sock <close> = socket.create_connection("127.0.0.1", port)
     return sock ~= nil
-  end)
+  end, 15)
   return helper.defer(function() pipe:close() end)
 end
 
