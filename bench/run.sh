@@ -3,7 +3,8 @@
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
-#            poolmap echo http_hello http_client (all of them)
+#            poolmap echo http_hello http_pipelined http_close http_json
+#            http_static http_client (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -21,7 +22,8 @@ while getopts r:c:p:v option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
-  timeout poolmap echo http_hello http_client
+  timeout poolmap echo http_hello http_pipelined http_close http_json \
+  http_static http_client
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -37,8 +39,31 @@ programs() {
     timeout) echo lua gevent pygevent go ;;
     echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
     http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
+    http_pipelined) echo nginxlua gevent nginx go ;;
+    http_close) echo go gevent nginxlua nginx ;;
+    http_json) echo go gevent ;;
+    http_static) echo nginx gevent go ;;
     http_client) echo go gevent ;;
     *) say "no figure $1"; exit 2 ;;
+  esac
+}
+
+# server_of FIGURE: the one whose programs serve it.
+server_of() {
+  case $1 in
+    http_pipelined | http_close) echo http_hello ;;
+    *) echo "$1" ;;
+  esac
+}
+
+# options FIGURE: what the load generator is to do.
+options() {
+  case $1 in
+    http_pipelined) echo -H / -d 16 ;;
+    http_close) echo -H / -1 ;;
+    http_json) echo -H /users/42 ;;
+    http_static) echo -H /file.txt ;;
+    *) echo -H / ;;
   esac
 }
 
@@ -75,8 +100,10 @@ count() {
     poolmap*) echo 300000 ;;
     echo-cqueues | echo-pygevent) echo 50000 ;;
     echo*) echo 100000 ;;
+    http_pipelined-*) echo 200000 ;;
+    http_close-*) echo 20000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
-    http_hello*) echo 50000 ;;
+    http_hello* | http_json* | http_static*) echo 50000 ;;
     http_client*) echo 20000 ;;
   esac
 }
@@ -90,8 +117,12 @@ run_one() {
     echo-*) start "$1" "$2" taskset -c "$cpu"
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" "$port"
       return ;;
-    http_hello-*) start "$1" "$2" taskset -c "$cpu"
-      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" -H / "$port"
+    http_hello-* | http_pipelined-* | http_close-* | http_json-* | \
+      http_static-*)
+      start "$(server_of "$1")" "$2" taskset -c "$cpu"
+      # shellcheck disable=SC2046
+      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" \
+        $(options "$1") "$port"
       return ;;
     http_client-*) start http_hello gevent taskset -c "$cpu"
       "$load" -n 64 -w 0 -H / "$port" >/dev/null || return  # it listens
@@ -117,10 +148,11 @@ for name in $(for f in $figures; do wanted "$f"; done | sort -u); do
   fi
 done
 for figure in $figures; do
-  source=bench/peers/go_${figure%1}.go
+  program=go_$(server_of "${figure%1}")
   case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
     */*" go "*) ;;  # skipped
-    *" go "*) build_go "$source" "$out/go_${figure%1}" || exit 1 ;;
+    *" go "*) build_go "bench/peers/$program.go" "$out/$program" ||
+      exit 1 ;;
   esac
 done
 
@@ -162,7 +194,7 @@ awk '
     value[$1, key] = $4
     if ($1 > rounds) rounds = $1 }
   END {
-    printf "%-11s %-13s %12s %-6s %7s %7s\n",
+    printf "%-14s %-13s %12s %-6s %7s %7s\n",
       "figure", "program", "per op", "", "ratio", "spread"
     for (k = 1; k <= nkeys; k++) {
       split(keys[k], w, " "); n = m = 0
@@ -176,7 +208,7 @@ awk '
       mid = median(v, n)
       ratio = m ? sprintf("%.2f", median(q, m)) : "-"
       spread = (mid > 0) ? (v[n] - v[1]) / mid * 100 : 0
-      printf "%-11s %-13s %12.1f %-6s %7s %6.1f%%\n", w[1], w[2], mid,
+      printf "%-14s %-13s %12.1f %-6s %7s %6.1f%%\n", w[1], w[2], mid,
         (w[1] == "memory" ? "bytes" : "ns"), ratio, spread
     }
   }' "$work/results"

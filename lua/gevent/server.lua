@@ -143,11 +143,16 @@ end
 
 -- Accepting -------------------------------------------------------------------------
 
+local function writeto(log, text)
+  if type(log) == "function" then return log(text) end
+  log:write(text, "\n")
+end
+
+-- A log that fails must not end the server.
 local function complain(self, message)
   local log = self.error_log
   if log == false then return end
-  log = log or io.stderr
-  log:write(("%s: %s\n"):format(self, message))
+  core.pcall(writeto, log or io.stderr, ("%s: %s"):format(self, message))
 end
 
 -- The TLS socket, or nothing: what a client does wrong is worth a line in a log

@@ -190,4 +190,77 @@ function Context:wrap_socket(sock, opts)
   return tls
 end
 
+-- What is written in C, for LDoc -------------------------------------------------------
+
+--- Loads what we prove ourselves with; connections made afterwards have it.
+-- @function SSLContext:load_cert_chain
+-- @tparam string cert PEM file, or PEM: ours first, then those that issued it
+-- @tparam[opt=cert] string key
+-- @tparam[opt] string password of the key
+-- @return true; or nil, message, code, and nothing has changed
+
+--- Loads whom to trust, and CRLs.
+-- @function SSLContext:load_verify_locations
+-- @tparam string where PEM file, directory, or PEM
+-- @return true; or nil, message, code
+
+--- Trusts whom the system trusts, as well.
+-- @function SSLContext:load_default_certs
+-- @return true; or nil, message, code
+
+--- Chooses ciphers.
+-- @function SSLContext:set_ciphers
+-- @tparam string list OpenSSL's for TLS 1.2; names that begin with TLS_ are
+-- suites of TLS 1.3
+-- @return true; or nil, message, "ESSL"
+
+--- Chooses protocols for ALPN.
+-- @function SSLContext:set_alpn_protocols
+-- @tparam {string,...} names best first
+-- @return true
+
+--- Lets a server choose a context by the name that a client asks for.
+-- @function SSLContext:set_servername_callback
+-- @tparam ?function fn `fn(sock, name, context)`: another context, nil for this
+-- one, false to refuse; it may block
+
+--- A TLS socket: a socket (see `gevent.socket`), and this.
+-- @type TLSSocket
+
+--- Does the handshake, unless it is done.
+-- @function TLSSocket:do_handshake
+-- @tparam[opt] number timeout seconds
+-- @return true; or nil, message, code
+
+--- The peer's certificate.
+-- @function TLSSocket:getpeercert
+-- @tparam[opt] boolean binary in DER
+-- @treturn ?table|string `{subject=, issuer=, subjectAltName=, version=,
+-- serialNumber=, notBefore=, notAfter=}`; nil if it has none
+
+--- The cipher in use.
+-- @function TLSSocket:cipher
+-- @return name, version of TLS it belongs to, bits
+
+--- The version in use.
+-- @function TLSSocket:version
+-- @treturn ?string "TLSv1.2", "TLSv1.3"
+
+--- The protocol that ALPN agreed on.
+-- @function TLSSocket:selected_alpn_protocol
+-- @treturn ?string
+
+--- A session to resume later; in TLS 1.3 it is there after the first read.
+-- @function TLSSocket:session
+-- @treturn ?SSLSession
+
+--- Was a session resumed?
+-- @function TLSSocket:session_reused
+-- @treturn boolean
+
+--- Ends TLS, as the peer has to do too.
+-- @function TLSSocket:unwrap
+-- @tparam[opt] number timeout seconds
+-- @return the socket below; or nil, message, code
+
 return ssl

@@ -4,6 +4,8 @@
 local core = require "gevent._core"
 local client = require "gevent.http.client"
 local cookies = require "gevent.http.cookies"
+local file = require "gevent.http.file"
+local router = require "gevent.http.router"
 local server = require "gevent.http.server"
 
 --- Sends a request and reads its answer. All options are told in
@@ -46,7 +48,9 @@ return {
   Client = client.Client,
   CookieJar = cookies.CookieJar,
   Headers = core.http_headers,
+  Router = router,
   Server = server.Server,
+  files = file.files,
   get = client.get,
   post = client.post,
   request = client.request,

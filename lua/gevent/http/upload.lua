@@ -66,9 +66,13 @@ local function contentof(part)
   if part.path then
     local file, size = core.http_file(part.path)
     if not file then misuse("cannot read '%s': %s", part.path, size) end
+    local at = 0
     return function()
-      local piece, message, code = file:read(PIECE)
-      if piece ~= nil and piece ~= "" then return piece end
+      local piece, message, code = file:read(at, PIECE)
+      if piece ~= nil and piece ~= "" then
+        at = at + #piece
+        return piece
+      end
       file:close()
       return nil, message, code
     end, size
