@@ -311,6 +311,20 @@ describe("a multipart form", function()
     assert.equal(tostring(#req.body), req.headers["content-length"])
   end)
 
+  it("fails where a file becomes shorter", function()
+    local path = os.tmpname()
+    local _remove <close> = helper.defer(function() os.remove(path) end)
+    assert(io.open(path, "wb")):write(("x"):rep(1000)):close()
+    local server <close> = origin.replies(function() return origin.answer("x") end)
+    local function shorten()
+      assert(io.open(path, "wb")):close()
+    end
+    local res, message, code = http.request {url = server.url, multipart = {
+      {name = "first", value = shorten, length = 0}, {name = "f", path = path},
+    }}
+    assert.same({nil, "the file has become shorter", "truncated"}, {res, message, code})
+  end)
+
   it("has iterators", function()
     local function pieces()
       local n = 0

@@ -68,13 +68,12 @@ local function contentof(part)
     if not file then misuse("cannot read '%s': %s", part.path, size) end
     local at = 0
     return function()
-      local piece, message, code = file:read(at, PIECE)
-      if piece ~= nil and piece ~= "" then
-        at = at + #piece
-        return piece
-      end
-      file:close()
-      return nil, message, code
+      if at == size then return file:close() end
+      local piece, message, code = file:read(at, math.min(size - at, PIECE))
+      if not piece then return nil, message, code end
+      if piece == "" then return nil, "the file has become shorter", "truncated" end
+      at = at + #piece
+      return piece
     end, size
   end
   local value = part.value
