@@ -448,3 +448,82 @@ describe("an interrupted request", function()
     assert.equal("timeout", code)
   end)
 end)
+
+describe("a client in a storm", function()
+  -- Numbers that look random, the same each time.
+  local function generator(seed)
+    return function(n)
+      seed = (seed * 1103515245 + 12345) & 0x7fffffff
+      return (seed >> 8) % n
+    end
+  end
+
+  local function chunks()
+    local n = 0
+    return function()
+      n = n + 1
+      gevent.sleep(0)
+      return n < 5 and "chunk" or nil
+    end
+  end
+
+  --- Answers of all kinds, each of which names what was asked for.
+  local function answer(random)
+    return function(req, res)
+      local kind = random(7)
+      if kind == 0 then gevent.sleep(random(20) / 1000) end
+      if kind == 1 then
+        res:write("path")
+        gevent.sleep(random(20) / 1000)
+        return res:write(req.path)
+      end
+      if kind == 2 then return 500, nil, "path" .. req.path end
+      if kind == 3 then res.headers["Connection"] = "close" end
+      if kind == 4 then return res:redirect(req.path .. "r") end
+      if kind == 5 then req:body() end
+      return "path" .. req.path
+    end
+  end
+
+  local function ask(client, random, url, path)
+    local kind = random(4)
+    local res = client:request {
+      url = url .. path, stream = random(4) == 0,
+      timeout = random(3) == 0 and random(10) / 1000 or nil,
+      body = kind == 0 and ("z"):rep(random(200000)) or kind == 1 and chunks() or nil,
+    }
+    if not res then return true end
+    local body = res.body
+    if not body then
+      if random(2) == 0 then return res:close() end
+      body = res:read("a")
+      res:close()
+    end
+    return not body or body:match("^path(/%d+)r*$") == path or body
+  end
+
+  it("never mixes answers up, and ends with nothing in use", function()
+    local random = generator(7)
+    local server <close> = http.Server("127.0.0.1:0", answer(random))
+    assert(server:start())
+    local url = ("http://127.0.0.1:%d"):format(server.port)
+    local client <close> = http.Client {max_per_host = 5, max_connections = 5,
+      idle_timeout = 0.05}
+    local greenlets, wrong = {}, {}
+    for i = 1, 400 do
+      greenlets[i] = gevent.spawn(function()
+        local path = "/" .. i
+        local got = ask(client, random, url, path)
+        if type(got) == "string" then wrong[#wrong + 1] = path .. " got " .. got end
+      end)
+      if i % 8 == 0 then
+        gevent.sleep(random(4) / 1000)
+        for _ = 1, 3 do gevent.kill(greenlets[i - random(math.min(i, 24))]) end
+      end
+    end
+    gevent.joinall(greenlets, nil, {raise_error = true})
+    assert.same({}, wrong)
+    assert.equal(0, (state(client)))
+    server:stop(0)
+  end, {deadline = 30})
+end)
