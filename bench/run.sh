@@ -128,6 +128,9 @@ run_one() {
   n=$(count "$1" "$2")
   server_args=
   case $1-$2 in
+    http_client-*) start http_hello gevent taskset -c "$cpu"
+      "$load" -n 64 -w 0 -H / "$port" >/dev/null || return  # it listens
+      set -- "$1" "$2" "$n" "$port" ;;
     recv-gevent-*) set -- recv gevent "$n" "${2#gevent-}" ;;
     echo-* | echo64k-* | churn-* | idle-* | http_*)
       case $1 in echo64k) server_args=65536 ;; esac
@@ -136,9 +139,6 @@ run_one() {
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" \
         $(options "$1") "$port"
       return ;;
-    http_client-*) start http_hello gevent taskset -c "$cpu"
-      "$load" -n 64 -w 0 -H / "$port" >/dev/null || return  # it listens
-      set -- "$1" "$2" "$n" "$port" ;;
     switch1-*) set -- switch "$2" "$n" 1 ;;
     switch-*) set -- switch "$2" "$n" 2 ;;
     spawn-gevent-*) set -- spawn "$2" "$n" "${2#gevent-}" ;;
