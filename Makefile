@@ -70,7 +70,6 @@ pkg_cflags = $(subst -I,-isystem ,$(if $1,$(shell $(PKG_CONFIG) --cflags $1 \
 DEP_INCDIRS := $(filter-out /usr/include,$(foreach r,LUA $(ROCKS),$($r_INCDIR)))
 DEP_FLAGS := $(addprefix -isystem ,$(DEP_INCDIRS)) $(LLHTTP_FLAGS) \
   $(call pkg_cflags,$(if $(LUA_INCDIR),,$(LUA_PC)) $(PKGS) $(LLHTTP_PC))
-Z_LIBS := $(or $(shell $(PKG_CONFIG) --libs zlib 2>/dev/null),-lz)
 LLHTTP_LIBS := $(if $(LLHTTP_PC),$(shell $(PKG_CONFIG) --libs $(LLHTTP_PC)))
 LIBS := $(addprefix -L,$(foreach r,$(ROCKS),$($r_LIBDIR))) $(LLHTTP_LIBS) \
   $(or $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null),$(FALLBACK_LIBS)) \
@@ -125,6 +124,8 @@ deps:
 # to depend on Lua or libuv fails here with an undefined symbol.
 
 PURE := $(BUILD)/libpure.a
+PURE_LIBS = $(LLHTTP_LIBS) $(addprefix -L,$(ZLIB_LIBDIR) $(WSLAY_LIBDIR)) \
+  $(EXTRA_LIBS) -lz
 PURE_OBJ := $(filter $(BUILD)/obj/base/% $(BUILD)/obj/proto/%,$(OBJ))
 C_TESTS := $(patsubst spec/c/%.c,$(BUILD)/c/%,$(wildcard spec/c/*.c))
 FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/bin/%,$(wildcard spec/fuzz/*.c))
@@ -136,8 +137,7 @@ $(PURE): $(PURE_OBJ) $(LLHTTP_OBJ)
 define link_program
 @mkdir -p $(@D)
 @echo "  CC  $<"
-@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) \
-  $(LLHTTP_LIBS) $(Z_LIBS)
+@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) $(PURE_LIBS)
 endef
 
 $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags

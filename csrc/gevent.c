@@ -28,6 +28,7 @@
 #include "net/tls.h"
 #include "proto/http_exchange.h"
 #include "proto/http_server.h"
+#include "proto/ws_object.h"
 #include "sync/event.h"
 #include "sync/queue.h"
 #include "sync/semaphore.h"
@@ -62,6 +63,7 @@ static const opener openers[] = {
     gev_open_constants,
     gev_open_tls,
     gev_open_http_server,
+    gev_open_websocket,
     gev_open_http_exchange,
 };
 
