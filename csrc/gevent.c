@@ -33,6 +33,7 @@
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "net/tls.h"
+#include "proto/http_exchange.h"
 #include "proto/http_server.h"
 #include "proto/ws_object.h"
 #include "sync/event.h"
@@ -77,6 +78,7 @@ static const opener openers[] = {
     gev_open_tls,
     gev_open_http_server,
     gev_open_websocket,
+    gev_open_http_exchange,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
