@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/park.h"
 
@@ -34,6 +35,7 @@ struct monitor {
   const struct gev_class *cls;
   struct gev_hub *hub;
   struct gev_closer closer;
+  pid_t pid; /* in a child the thread is not there, nor is the lock ours */
   struct gev_task task; /* in the ready queue: to report on memory */
   uv_async_t *async;    /* NULL: does not run */
   pthread_t hub_thread, thread;
@@ -182,10 +184,13 @@ static void *thread_main(void *arg) {
 
 /* --- starting and stopping ----------------------------------------------- */
 
+static bool has_thread(const struct monitor *m) { return m->pid == getpid(); }
+
 static void close_async(struct monitor *m) {
-  pthread_mutex_lock(&m->lock);
+  bool locks = has_thread(m);
+  if (locks) pthread_mutex_lock(&m->lock);
   gev_handle_close((uv_handle_t *)m->async);
-  pthread_mutex_unlock(&m->lock);
+  if (locks) pthread_mutex_unlock(&m->lock);
 }
 
 static void hub_closes(struct gev_closer *c) {
@@ -229,6 +234,14 @@ static int start_thread(struct monitor *m) {
   return err;
 }
 
+static void end_thread(struct monitor *m) {
+  pthread_mutex_lock(&m->lock);
+  m->stop = true;
+  pthread_cond_signal(&m->wake);
+  pthread_mutex_unlock(&m->lock);
+  pthread_join(m->thread, NULL);
+}
+
 static struct monitor *check(lua_State *L) {
   return gev_check(L, 1, &monitor_class);
 }
@@ -237,17 +250,12 @@ static struct monitor *check(lua_State *L) {
 static int m_close(lua_State *L) {
   struct monitor *m = check(L);
   if (m->stop) return 0;
-  pthread_mutex_lock(&m->lock);
+  if (has_thread(m)) end_thread(m);
   m->stop = true;
-  pthread_cond_signal(&m->wake);
-  pthread_mutex_unlock(&m->lock);
-  pthread_join(m->thread, NULL);
   if (watching == m) watching = NULL;
   close_async(m);
   gev_unlink(&m->task.link);
   gev_unlink(&m->closer.link);
-  pthread_cond_destroy(&m->wake);
-  pthread_mutex_destroy(&m->lock);
   return 0;
 }
 
@@ -270,6 +278,7 @@ static int lib_new(lua_State *L) {
   m->hub = gev_hub(L);
   m->set = set;
   m->stop = true; /* nothing to give back yet */
+  m->pid = getpid();
   m->task.run = memory_run;
   m->closer.close = hub_closes;
   gev_list_init(&m->task.link);

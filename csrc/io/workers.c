@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 struct gev_workers {
   pthread_mutex_t lock; /* for the fields up to `async` */
@@ -18,6 +19,8 @@ struct gev_workers {
   uv_async_t *async; /* open while there is work that is wanted */
 
   struct gev_closer closer; /* in the hub */
+  pid_t pid;                /* whose threads they are */
+  unsigned generation;      /* how often it has become another process */
   struct gev_hub *hub;
   const struct gev_workers_ops *ops;
   void *shared;
@@ -110,6 +113,21 @@ static int start_thread(struct gev_workers *p) {
 
 /* --- the hub's side ------------------------------------------------------ */
 
+static void init_locks(struct gev_workers *p);
+
+/* In a child the threads are not there, nor is the lock to be trusted: one of
+ * them may have had it. What they had will not be done. */
+static void notice_fork(struct gev_workers *p) {
+  if (p->pid == getpid()) return;
+  p->pid = getpid();
+  p->generation++;
+  init_locks(p);
+  struct gev_link *const lists[] = {&p->queue, &p->answers};
+  for (int i = 0; i < 2; i++)
+    while (!gev_list_empty(lists[i])) gev_unlink(lists[i]->next);
+  p->queued = p->idle = p->threads = p->alive = p->wanted = 0;
+}
+
 static void close_async(struct gev_workers *p) {
   lock(p);
   gev_handle_close((uv_handle_t *)p->async);
@@ -118,7 +136,9 @@ static void close_async(struct gev_workers *p) {
 
 /* The loop is about to go, not so the threads. */
 static void hub_closes(struct gev_closer *c) {
-  close_async(gev_container(c, struct gev_workers, closer));
+  struct gev_workers *p = gev_container(c, struct gev_workers, closer);
+  notice_fork(p);
+  close_async(p);
 }
 
 /* Work has left; the handle goes with the last that was wanted. */
@@ -147,6 +167,7 @@ static void answers_cb(uv_async_t *async) {
 }
 
 int gev_workers_prepare(lua_State *L, struct gev_workers *p) {
+  notice_fork(p);
   if (p->async) return 0;
   uv_loop_t *loop = gev_loop(L, p->hub);
   uv_async_t *async = malloc(sizeof *async);
@@ -167,6 +188,7 @@ int gev_workers_submit(struct gev_workers *p, struct gev_work *w) {
   int err = 0;
   gev_list_init(&w->link);
   w->workers = p;
+  w->generation = p->generation;
   w->running = w->orphan = false;
   p->wanted++;
   lock(p);
@@ -184,6 +206,11 @@ int gev_workers_submit(struct gev_workers *p, struct gev_work *w) {
 
 void gev_workers_forget(struct gev_work *w) {
   struct gev_workers *p = w->workers;
+  notice_fork(p);
+  if (w->generation != p->generation) { /* the parent's: nobody has it here */
+    p->ops->free(w);
+    return;
+  }
   lock(p);
   bool here = !gev_list_empty(&w->link); /* queued, or answered */
   if (here && !w->running) p->queued--;
@@ -196,14 +223,15 @@ void gev_workers_forget(struct gev_work *w) {
 
 /* --- life ---------------------------------------------------------------- */
 
-static void init_cond(pthread_cond_t *cond) {
+static void init_locks(struct gev_workers *p) {
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
 #ifndef __APPLE__
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 #endif
-  pthread_cond_init(cond, &attr);
+  pthread_cond_init(&p->work, &attr);
   pthread_condattr_destroy(&attr);
+  pthread_mutex_init(&p->lock, NULL);
 }
 
 struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
@@ -212,8 +240,8 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
                                     void *shared) {
   struct gev_workers *p = calloc(1, sizeof *p);
   if (!p) return NULL;
-  pthread_mutex_init(&p->lock, NULL);
-  init_cond(&p->work);
+  init_locks(p);
+  p->pid = getpid();
   gev_list_init(&p->queue);
   gev_list_init(&p->answers);
   p->size = size;
@@ -229,6 +257,7 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
 void *gev_workers_shared(const struct gev_workers *p) { return p->shared; }
 
 void gev_workers_close(struct gev_workers *p) {
+  notice_fork(p);
   gev_unlink(&p->closer.link);
   lock(p);
   p->closed = true;
@@ -246,6 +275,7 @@ bool gev_workers_closed(struct gev_workers *p) {
 }
 
 void gev_workers_resize(struct gev_workers *p, unsigned size) {
+  notice_fork(p);
   lock(p);
   p->size = size;
   while (p->threads < p->size && p->threads < p->queued &&
@@ -256,13 +286,9 @@ void gev_workers_resize(struct gev_workers *p, unsigned size) {
 }
 
 unsigned gev_workers_threads(struct gev_workers *p) {
+  notice_fork(p);
   lock(p);
   unsigned n = p->threads;
   unlock(p);
   return n;
-}
-
-void gev_workers_abandon(struct gev_workers *p) {
-  gev_unlink(&p->closer.link);
-  gev_handle_close((uv_handle_t *)p->async);
 }
