@@ -189,6 +189,10 @@ void gev_handle_close(uv_handle_t *handle);
 struct gev_closer {
   struct gev_link link; /* in hub->closers, all its life */
   void (*close)(struct gev_closer *c);
+  /* In the child of a fork, before anything else: its threads are the
+   * parent's, and so are the locks that these hold. NULL: it has none. May
+   * leave the list. */
+  void (*forked)(struct gev_closer *c);
 };
 
 /* A uv request under way. `cancelled` is called when the hub shuts down;

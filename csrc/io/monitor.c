@@ -208,6 +208,15 @@ static void init_wake(struct monitor *m) {
   pthread_mutex_init(&m->lock, NULL);
 }
 
+/* The child of a fork has no monitor. */
+static void hub_forked(struct gev_closer *c) {
+  struct monitor *m = gev_container(c, struct monitor, closer);
+  m->stop = true;
+  if (watching == m) watching = NULL;
+  gev_unlink(&m->closer.link);
+  gev_unlink(&m->task.link);
+}
+
 static int open_async(lua_State *L, struct monitor *m) {
   uv_loop_t *loop = gev_loop(L, m->hub);
   uv_async_t *async = malloc(sizeof *async);
@@ -281,6 +290,7 @@ static int lib_new(lua_State *L) {
   m->pid = getpid();
   m->task.run = memory_run;
   m->closer.close = hub_closes;
+  m->closer.forked = hub_forked;
   gev_list_init(&m->task.link);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);

@@ -234,6 +234,15 @@ static void init_locks(struct gev_workers *p) {
   pthread_mutex_init(&p->lock, NULL);
 }
 
+/* In the child of a fork there are no threads. What they were doing is done in
+ * the parent; what they had not begun is done by the next that is started. */
+static void hub_forked(struct gev_closer *c) {
+  struct gev_workers *p = gev_container(c, struct gev_workers, closer);
+  pthread_mutex_init(&p->lock, NULL);
+  init_cond(&p->work);
+  p->idle = p->threads = p->alive = 0;
+}
+
 struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
                                     int idle,
                                     const struct gev_workers_ops *ops,
@@ -247,6 +256,7 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
   p->size = size;
   p->hub = h;
   p->closer.close = hub_closes;
+  p->closer.forked = hub_forked;
   gev_list_append(&h->closers, &p->closer.link);
   p->ops = ops;
   p->shared = shared;
