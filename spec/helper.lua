@@ -305,12 +305,6 @@ end
 
 -- Odds and ends -----------------------------------------------------------
 
---- What LeakSanitizer says in a child that was forked from several threads, of
--- which it has one, is no matter of ours.
-function helper.without_lsan(err)
-  return (err:gsub("==%d+==Running thread %d+ was not suspended[^\n]*\n", ""))
-end
-
 --- Runs Lua code or a file in a fresh interpreter; see helper_process.
 -- @return the exit code or "signal N", what it wrote to stdout, to stderr
 function helper.run_lua(code_or_file, opts)

@@ -130,6 +130,9 @@ describe("the monitor", function()
   end)
 
   it("is not there in a child, and does not hold it up", function()
+    if os.getenv "GEVENT_SPEC_MODE" == "asan" then
+      return pending "ASan's allocator may be locked in the child"
+    end
     local code, out, err = helper.run_lua [[
       local gevent = require "gevent"
       local os_ = require "gevent.os"
@@ -143,7 +146,7 @@ describe("the monitor", function()
       end
       print(select(2, os_.waitpid(pid)))
     ]]
-    assert.same({0, "3\n", ""}, {code, out, helper.without_lsan(err)})
+    assert.same({0, "3\n", ""}, {code, out, err})
   end)
 
   it("goes with the hub", function()

@@ -96,7 +96,7 @@ static void close_loop(struct gev_hub *h) {
     uv_cancel(gev_container(l, struct gev_request, link)->req);
   for (struct gev_link *l = h->closers.next; l != &h->closers; l = l->next) {
     struct gev_closer *c = gev_container(l, struct gev_closer, link);
-    c->close(c);
+    if (c->close) c->close(c);
   }
   uv_walk(loop, close_handle, NULL);
   while (uv_run(loop, UV_RUN_DEFAULT)) {

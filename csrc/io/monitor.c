@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/park.h"
 
@@ -35,7 +34,6 @@ struct monitor {
   const struct gev_class *cls;
   struct gev_hub *hub;
   struct gev_closer closer;
-  pid_t pid; /* in a child the thread is not there, nor is the lock ours */
   struct gev_task task; /* in the ready queue: to report on memory */
   uv_async_t *async;    /* NULL: does not run */
   pthread_t hub_thread, thread;
@@ -184,13 +182,10 @@ static void *thread_main(void *arg) {
 
 /* --- starting and stopping ----------------------------------------------- */
 
-static bool has_thread(const struct monitor *m) { return m->pid == getpid(); }
-
 static void close_async(struct monitor *m) {
-  bool locks = has_thread(m);
-  if (locks) pthread_mutex_lock(&m->lock);
+  pthread_mutex_lock(&m->lock);
   gev_handle_close((uv_handle_t *)m->async);
-  if (locks) pthread_mutex_unlock(&m->lock);
+  pthread_mutex_unlock(&m->lock);
 }
 
 static void hub_closes(struct gev_closer *c) {
@@ -259,8 +254,7 @@ static struct monitor *check(lua_State *L) {
 static int m_close(lua_State *L) {
   struct monitor *m = check(L);
   if (m->stop) return 0;
-  if (has_thread(m)) end_thread(m);
-  m->stop = true;
+  end_thread(m);
   if (watching == m) watching = NULL;
   close_async(m);
   gev_unlink(&m->task.link);
@@ -287,7 +281,6 @@ static int lib_new(lua_State *L) {
   m->hub = gev_hub(L);
   m->set = set;
   m->stop = true; /* nothing to give back yet */
-  m->pid = getpid();
   m->task.run = memory_run;
   m->closer.close = hub_closes;
   m->closer.forked = hub_forked;

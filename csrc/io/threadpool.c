@@ -8,12 +8,10 @@
  * that returns: nobody waits for it. */
 #include "io/threadpool.h"
 
-#include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/frozen.h"
 #include "core/park.h"
@@ -32,7 +30,6 @@ struct pool {
   struct gev_greenlet *waiter; /* in next */
   uint32_t running;            /* length of `tasks` */
   struct gev_closer closer;    /* in the hub */
-  pid_t pid;                   /* whose tasks they are */
 };
 static const struct gev_class pool_class = {"thread pool", NULL, NULL};
 
@@ -287,12 +284,9 @@ static void forget_tasks(struct pool *p) {
   }
 }
 
-/* In a child: what the parent's threads have is not for us. */
-static void hub_closes(struct gev_closer *c) {
-  struct pool *p = gev_container(c, struct pool, closer);
-  if (p->pid == getpid()) return;
-  p->pid = getpid();
-  forget_tasks(p);
+/* In the child of a fork: what the parent's threads have is not for us. */
+static void hub_forked(struct gev_closer *c) {
+  forget_tasks(gev_container(c, struct pool, closer));
 }
 
 static struct pool *check(lua_State *L) {
@@ -413,8 +407,7 @@ static int lib_new(lua_State *L) {
   memset(p, 0, sizeof *p);
   p->cls = &pool_class;
   p->hub = gev_hub(L);
-  p->closer.close = hub_closes;
-  p->pid = getpid();
+  p->closer.forked = hub_forked;
   gev_list_init(&p->closer.link);
   gev_list_init(&p->tasks);
   gev_list_init(&p->done);

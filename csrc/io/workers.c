@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 struct gev_workers {
   pthread_mutex_t lock; /* for the fields up to `async` */
@@ -19,8 +18,7 @@ struct gev_workers {
   uv_async_t *async; /* open while there is work that is wanted */
 
   struct gev_closer closer; /* in the hub */
-  pid_t pid;                /* whose threads they are */
-  unsigned generation;      /* how often it has become another process */
+  unsigned generation;      /* how often it has become another process's */
   struct gev_hub *hub;
   const struct gev_workers_ops *ops;
   void *shared;
@@ -113,21 +111,6 @@ static int start_thread(struct gev_workers *p) {
 
 /* --- the hub's side ------------------------------------------------------ */
 
-static void init_locks(struct gev_workers *p);
-
-/* In a child the threads are not there, nor is the lock to be trusted: one of
- * them may have had it. What they had will not be done. */
-static void notice_fork(struct gev_workers *p) {
-  if (p->pid == getpid()) return;
-  p->pid = getpid();
-  p->generation++;
-  init_locks(p);
-  struct gev_link *const lists[] = {&p->queue, &p->answers};
-  for (int i = 0; i < 2; i++)
-    while (!gev_list_empty(lists[i])) gev_unlink(lists[i]->next);
-  p->queued = p->idle = p->threads = p->alive = p->wanted = 0;
-}
-
 static void close_async(struct gev_workers *p) {
   lock(p);
   gev_handle_close((uv_handle_t *)p->async);
@@ -136,9 +119,7 @@ static void close_async(struct gev_workers *p) {
 
 /* The loop is about to go, not so the threads. */
 static void hub_closes(struct gev_closer *c) {
-  struct gev_workers *p = gev_container(c, struct gev_workers, closer);
-  notice_fork(p);
-  close_async(p);
+  close_async(gev_container(c, struct gev_workers, closer));
 }
 
 /* Work has left; the handle goes with the last that was wanted. */
@@ -167,7 +148,6 @@ static void answers_cb(uv_async_t *async) {
 }
 
 int gev_workers_prepare(lua_State *L, struct gev_workers *p) {
-  notice_fork(p);
   if (p->async) return 0;
   uv_loop_t *loop = gev_loop(L, p->hub);
   uv_async_t *async = malloc(sizeof *async);
@@ -206,7 +186,6 @@ int gev_workers_submit(struct gev_workers *p, struct gev_work *w) {
 
 void gev_workers_forget(struct gev_work *w) {
   struct gev_workers *p = w->workers;
-  notice_fork(p);
   if (w->generation != p->generation) { /* the parent's: nobody has it here */
     p->ops->free(w);
     return;
@@ -234,13 +213,15 @@ static void init_locks(struct gev_workers *p) {
   pthread_mutex_init(&p->lock, NULL);
 }
 
-/* In the child of a fork there are no threads. What they were doing is done in
- * the parent; what they had not begun is done by the next that is started. */
+/* The child of a fork has no threads; the parent does what was theirs to do. */
 static void hub_forked(struct gev_closer *c) {
   struct gev_workers *p = gev_container(c, struct gev_workers, closer);
-  pthread_mutex_init(&p->lock, NULL);
-  init_cond(&p->work);
-  p->idle = p->threads = p->alive = 0;
+  struct gev_link *const lists[] = {&p->queue, &p->answers};
+  init_locks(p); /* a thread may have had the lock */
+  p->generation++;
+  for (int i = 0; i < 2; i++)
+    while (!gev_list_empty(lists[i])) gev_unlink(lists[i]->next);
+  p->queued = p->idle = p->threads = p->alive = p->wanted = 0;
 }
 
 struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
@@ -250,7 +231,6 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
   struct gev_workers *p = calloc(1, sizeof *p);
   if (!p) return NULL;
   init_locks(p);
-  p->pid = getpid();
   gev_list_init(&p->queue);
   gev_list_init(&p->answers);
   p->size = size;
@@ -267,7 +247,6 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
 void *gev_workers_shared(const struct gev_workers *p) { return p->shared; }
 
 void gev_workers_close(struct gev_workers *p) {
-  notice_fork(p);
   gev_unlink(&p->closer.link);
   lock(p);
   p->closed = true;
@@ -285,7 +264,6 @@ bool gev_workers_closed(struct gev_workers *p) {
 }
 
 void gev_workers_resize(struct gev_workers *p, unsigned size) {
-  notice_fork(p);
   lock(p);
   p->size = size;
   while (p->threads < p->size && p->threads < p->queued &&
@@ -296,7 +274,6 @@ void gev_workers_resize(struct gev_workers *p, unsigned size) {
 }
 
 unsigned gev_workers_threads(struct gev_workers *p) {
-  notice_fork(p);
   lock(p);
   unsigned n = p->threads;
   unlock(p);
