@@ -3,7 +3,7 @@
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
-#            poolmap echo http_hello (all of them)
+#            poolmap echo http_hello tls_full tls_resumed tls_bulk (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -21,7 +21,7 @@ while getopts r:c:p:v option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
-  timeout poolmap echo http_hello
+  timeout poolmap echo http_hello tls_full tls_resumed tls_bulk
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -37,6 +37,8 @@ programs() {
     timeout) echo lua gevent pygevent go ;;
     echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
     http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
+    tls_full | tls_resumed) echo openssl gevent nginx go pygevent ;;
+    tls_bulk) echo nginx gevent openssl go pygevent ;;
     *) say "no figure $1"; exit 2 ;;
   esac
 }
@@ -76,6 +78,8 @@ count() {
     echo*) echo 100000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
     http_hello*) echo 50000 ;;
+    tls_bulk*) echo 1000 ;;
+    tls*) echo 1500 ;;
   esac
 }
 
@@ -90,6 +94,15 @@ run_one() {
       return ;;
     http_hello-*) start "$1" "$2" taskset -c "$cpu"
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" -H / "$port"
+      return ;;
+    tls_*) start https "$2" taskset -c "$cpu"
+      case $1 in
+        tls_full) more='' ;;
+        tls_resumed) more=-r ;;
+        tls_bulk) more="-b /$tls_file" ;;
+      esac
+      # shellcheck disable=SC2086
+      pinned "$tls_load" -f "$1" -l "$2" -p "$server" -n "$n" $more "$port"
       return ;;
     switch1-*) set -- switch "$2" "$n" 1 ;;
     switch-*) set -- switch "$2" "$n" 2 ;;
@@ -112,10 +125,13 @@ for name in $(for f in $figures; do wanted "$f"; done | sort -u); do
   fi
 done
 for figure in $figures; do
-  source=bench/peers/go_${figure%1}.go
+  program=go_${figure%1}
+  case $figure in
+    tls_*) program=go_https; make_tls || exit 1 ;;
+  esac
   case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
     */*" go "*) ;;  # skipped
-    *" go "*) build_go "$source" "$out/go_${figure%1}" || exit 1 ;;
+    *" go "*) build_go "bench/peers/$program.go" "$out/$program" || exit 1 ;;
   esac
 done
 
