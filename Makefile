@@ -43,7 +43,7 @@ endif
 PKGS := libuv libcares openssl zlib
 ROCKS := LIBUV CARES OPENSSL ZLIB WSLAY
 FALLBACK_LIBS := -luv -lcares -lssl -lcrypto -lz
-EXTRA_LIBS := -lwslay # has no pkg-config file
+EXTRA_LIBS := -lwslay -lpthread # have no pkg-config files
 
 # First of the names given that pkg-config knows as a Lua 5.4.
 lua_pc = $(firstword $(foreach p,$1,$(shell $(PKG_CONFIG) --exists \
@@ -144,10 +144,21 @@ $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags
 $(BUILD)/bin/%: spec/fuzz/%.c $(PURE) $(BUILD)/flags
 	$(call link_program,-fsanitize=fuzzer)
 
--include $(C_TESTS:=.d) $(FUZZERS:=.d)
+# Programs with Lua states of their own, which spec/host_spec.lua runs. Where
+# there is no Lua library to link with, they are left out.
+HOST_LIBS := $(if $(LUA_PC),$(shell $(PKG_CONFIG) --libs $(LUA_PC)))
+HOSTS := $(if $(HOST_LIBS),$(patsubst spec/host/%.c,$(BUILD)/host/%,\
+  $(wildcard spec/host/*.c)))
+
+$(BUILD)/host/%: spec/host/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(CC) $(OURS) -MMD -MP -MF $@.d -o $@ $< $(HOST_LIBS) -lpthread
+
+-include $(C_TESTS:=.d) $(FUZZERS:=.d) $(HOSTS:=.d)
 
 .PHONY: testable fuzzers
-testable: $(CORE) $(C_TESTS)
+testable: $(CORE) $(C_TESTS) $(HOSTS)
 fuzzers: $(FUZZERS)
 
 # ---- checks -----------------------------------------------------------------
@@ -161,7 +172,7 @@ SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 ASAN_BUILD = $(MAKE) BUILD=build/asan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
   SANITIZE='$(SAN)' testable
 
-.PHONY: test demo asan gc valgrind fuzz bench lint docs
+.PHONY: test demo asan gc tsan valgrind fuzz bench lint docs
 test:  ## run the specs and C tests (SPEC=name: one file; ARGS=busted options)
 	@$(BOOTSTRAP) build test
 	@$(MAKE) testable
@@ -185,6 +196,14 @@ gc:  ## run the specs under a hostile garbage collector, three times
 	GEVENT_SPEC_GC=generational $(RUN_SPECS) plain $(ARGS)
 	+@$(ASAN_BUILD)
 	GEVENT_SPEC_GC=incremental $(RUN_SPECS) asan $(ARGS)
+
+tsan:  ## run what uses threads under ThreadSanitizer
+	@$(BOOTSTRAP) build test
+	@$(MAKE) BUILD=build/tsan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
+	  SANITIZE='-fsanitize=thread' testable
+	TSAN_OPTIONS=suppressions=scripts/tsan.supp:history_size=4 \
+	  $(subst build/?.so,build/tsan/?.so,$(HERE)) \
+	  build/tsan/host/states 8 5 spec/host/states.lua
 
 valgrind:  ## run the specs under valgrind
 	@$(BOOTSTRAP) build test valgrind
@@ -210,7 +229,7 @@ docs:  ## write the reference of the Lua modules to build/docs
 # ---- lint -------------------------------------------------------------------
 
 LUA_DIRS := $(wildcard lua spec examples bench .luacheckrc config.ld)
-LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c)
+LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c spec/host/*.c)
 SYNTAX = -fsyntax-only $(filter-out $(WERROR),$(OURS)) -Werror
 # lint_as NAME: ends a recipe line, so that each check reports its outcome.
 lint_as = && echo 'lint: $1 ok' || { echo 'lint: $1 FAILED'; exit 1; }

@@ -134,7 +134,11 @@ gone() {
 # that $! is the server. The load generator waits until it listens.
 start() {
   port=$("$load" -F) || exit 1
-  server_command=$(command_of "$1" "$2" "$port")
+  server_command="$(command_of "$1" "$2" "$port")"
+  if [ "$1" = http_static ]; then # the last argument; nginx serves its -p
+    head -c 10240 /dev/zero | tr '\0' x >"$work/file.txt"
+    case $2 in nginx*) ;; *) server_command="$server_command $work" ;; esac
+  fi
   shift 2
   # shellcheck disable=SC2086
   "$@" $server_command >"$work/log" 2>&1 </dev/null &

@@ -3,7 +3,8 @@
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
-#            poolmap echo http_hello tls_full tls_resumed tls_bulk (all of them)
+#            poolmap echo http_hello http_pipelined http_close http_json
+#            http_static tls_full tls_resumed tls_bulk (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -21,7 +22,8 @@ while getopts r:c:p:v option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
-  timeout poolmap echo http_hello tls_full tls_resumed tls_bulk
+  timeout poolmap echo http_hello http_pipelined http_close http_json \
+  http_static tls_full tls_resumed tls_bulk
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -37,9 +39,36 @@ programs() {
     timeout) echo lua gevent pygevent go ;;
     echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
     http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
+    http_pipelined) echo nginxlua gevent nginx go ;;
+    http_close) echo go gevent nginxlua nginx ;;
+    http_json) echo go gevent ;;
+    http_static) echo nginx gevent go ;;
     tls_full | tls_resumed) echo openssl gevent nginx go pygevent ;;
     tls_bulk) echo nginx gevent openssl go pygevent ;;
     *) say "no figure $1"; exit 2 ;;
+  esac
+}
+
+# server_of FIGURE: the one whose programs serve it.
+server_of() {
+  case $1 in
+    http_pipelined | http_close) echo http_hello ;;
+    tls_*) echo https ;;
+    *) echo "$1" ;;
+  esac
+}
+
+# options FIGURE: what the load generator is to do.
+options() {
+  case $1 in
+    http_pipelined) echo -H / -d 16 ;;
+    http_close) echo -H / -1 ;;
+    http_json) echo -H /users/42 ;;
+    http_static) echo -H /file.txt ;;
+    tls_full) ;;
+    tls_resumed) echo -r ;;
+    tls_bulk) echo -b "/$tls_file" ;;
+    *) echo -H / ;;
   esac
 }
 
@@ -76,8 +105,10 @@ count() {
     poolmap*) echo 300000 ;;
     echo-cqueues | echo-pygevent) echo 50000 ;;
     echo*) echo 100000 ;;
+    http_pipelined-*) echo 200000 ;;
+    http_close-*) echo 20000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
-    http_hello*) echo 50000 ;;
+    http_hello* | http_json* | http_static*) echo 50000 ;;
     tls_bulk*) echo 1000 ;;
     tls*) echo 1500 ;;
   esac
@@ -92,17 +123,13 @@ run_one() {
     echo-*) start "$1" "$2" taskset -c "$cpu"
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" "$port"
       return ;;
-    http_hello-*) start "$1" "$2" taskset -c "$cpu"
-      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" -H / "$port"
-      return ;;
-    tls_*) start https "$2" taskset -c "$cpu"
-      case $1 in
-        tls_full) more='' ;;
-        tls_resumed) more=-r ;;
-        tls_bulk) more="-b /$tls_file" ;;
-      esac
-      # shellcheck disable=SC2086
-      pinned "$tls_load" -f "$1" -l "$2" -p "$server" -n "$n" $more "$port"
+    http_hello-* | http_pipelined-* | http_close-* | http_json-* | \
+      http_static-* | tls_*)
+      start "$(server_of "$1")" "$2" taskset -c "$cpu"
+      case $1 in tls_*) generator=$tls_load ;; *) generator=$load ;; esac
+      # shellcheck disable=SC2046
+      pinned "$generator" -f "$1" -l "$2" -p "$server" -n "$n" \
+        $(options "$1") "$port"
       return ;;
     switch1-*) set -- switch "$2" "$n" 1 ;;
     switch-*) set -- switch "$2" "$n" 2 ;;
@@ -125,13 +152,12 @@ for name in $(for f in $figures; do wanted "$f"; done | sort -u); do
   fi
 done
 for figure in $figures; do
-  program=go_${figure%1}
-  case $figure in
-    tls_*) program=go_https; make_tls || exit 1 ;;
-  esac
+  case $figure in tls_*) make_tls || exit 1 ;; esac
+  program=go_$(server_of "${figure%1}")
   case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
     */*" go "*) ;;  # skipped
-    *" go "*) build_go "bench/peers/$program.go" "$out/$program" || exit 1 ;;
+    *" go "*) build_go "bench/peers/$program.go" "$out/$program" ||
+      exit 1 ;;
   esac
 done
 
@@ -173,7 +199,7 @@ awk '
     value[$1, key] = $4
     if ($1 > rounds) rounds = $1 }
   END {
-    printf "%-11s %-13s %12s %-6s %7s %7s\n",
+    printf "%-14s %-13s %12s %-6s %7s %7s\n",
       "figure", "program", "per op", "", "ratio", "spread"
     for (k = 1; k <= nkeys; k++) {
       split(keys[k], w, " "); n = m = 0
@@ -187,7 +213,7 @@ awk '
       mid = median(v, n)
       ratio = m ? sprintf("%.2f", median(q, m)) : "-"
       spread = (mid > 0) ? (v[n] - v[1]) / mid * 100 : 0
-      printf "%-11s %-13s %12.1f %-6s %7s %6.1f%%\n", w[1], w[2], mid,
+      printf "%-14s %-13s %12.1f %-6s %7s %6.1f%%\n", w[1], w[2], mid,
         (w[1] == "memory" ? "bytes" : "ns"), ratio, spread
     }
   }' "$work/results"

@@ -4,6 +4,7 @@
 #include <lua.h>
 
 #include "base/except.h"
+#include "base/frozen.h"
 #include "core/coroutine.h"
 #include "core/greenlet.h"
 #include "core/guard.h"
@@ -15,7 +16,12 @@
 #include "core/sleep.h"
 #include "core/timeout.h"
 #include "io/fdwait.h"
+#include "io/monitor.h"
 #include "io/poller.h"
+#include "io/threadpool.h"
+#include "io/watcher.h"
+#include "net/ares.h"
+#include "net/namepool.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "net/tls.h"
@@ -29,12 +35,30 @@
 typedef void (*opener)(lua_State *L, int hub);
 
 static const opener openers[] = {
-    gev_open_greenlet, gev_open_timeout,   gev_open_sleep,
-    gev_open_guard,    gev_open_coroutine, gev_open_multiwait,
-    gev_open_settings, gev_open_scope,     gev_open_inspect,
-    gev_open_event,    gev_open_semaphore, gev_open_queue,
-    gev_open_fdwait,   gev_open_poller,    gev_open_socket,
-    gev_open_resolve,  gev_open_tls,       gev_open_http_server,
+    gev_open_frozen,
+    gev_open_greenlet,
+    gev_open_timeout,
+    gev_open_sleep,
+    gev_open_guard,
+    gev_open_coroutine,
+    gev_open_multiwait,
+    gev_open_settings,
+    gev_open_scope,
+    gev_open_inspect,
+    gev_open_event,
+    gev_open_semaphore,
+    gev_open_queue,
+    gev_open_fdwait,
+    gev_open_poller,
+    gev_open_monitor,
+    gev_open_threadpool,
+    gev_open_watcher,
+    gev_open_socket,
+    gev_open_resolve,
+    gev_open_namepool,
+    gev_open_ares,
+    gev_open_tls,
+    gev_open_http_server,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);
@@ -55,6 +79,8 @@ int luaopen_gevent__core(lua_State *L) {
   gev_sentinel_renew(h);
   lua_pushvalue(L, 1);
   lua_setfield(L, -2, "hub");
+  lua_getiuservalue(L, 1, 1); /* what Lua keeps in the hub */
+  lua_setfield(L, -2, "hubfields");
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &core_key);
   return 1;

@@ -10,9 +10,9 @@
 set -u
 
 # group  need          Debian/Ubuntu  Fedora        Alpine         Homebrew
-# A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the need_ functions
-# below. @NAME differs between Debian's releases, see debian_name; rock:NAME
-# comes from LuaRocks; - is not to be had there.
+# A need is `cmd:NAME`, `pc:NAME` (pkg-config), `header:FILE`, or one of the
+# need_ functions below. @NAME differs between Debian's releases, see
+# debian_name; rock:NAME comes from LuaRocks; - is not to be had there.
 table() {
   cat <<'END'
 build    compiler      gcc,libc6-dev  gcc           gcc,musl-dev   llvm
@@ -32,6 +32,8 @@ test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:openssl   openssl        openssl       openssl      openssl
 test     cmd:ps        procps         procps-ng     procps         -
+test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
+test     python_h11    python3-h11    python3-h11   py3-h11        -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
@@ -108,6 +110,14 @@ need_markdown() {
 }
 
 need_python_gevent() { python3 -c 'import gevent' >/dev/null 2>&1; }
+
+# The system's Python need not be the first one in PATH.
+need_python_h11() {
+  for python in python3 /usr/bin/python3; do
+    "$python" -c 'import h11' >/dev/null 2>&1 && return
+  done
+  return 1
+}
 
 need_mod() { "${LUA:-lua5.4}" -e "require '$1'" >/dev/null 2>&1; }
 

@@ -19,11 +19,14 @@ local RESERVED = {
 -- Files that know bytes only: neither Lua nor libuv, not even by inclusion.
 local PURE = {
   "^csrc/base/list%.h$", "^csrc/base/heap%.[ch]$", "^csrc/base/buf%.[ch]$",
-  "^csrc/proto/http1[%w_]*%.[ch]$",
+  "^csrc/proto/http1[%w_]*%.[ch]$", "^csrc/proto/multipart%.[ch]$",
 }
 
 -- State that belongs to the process by its nature.
-local PROCESS_STATE = {["csrc/core/interrupt.c"] = "the handler of SIGINT"}
+local PROCESS_STATE = {
+  ["csrc/core/interrupt.c"] = "the handler of SIGINT",
+  ["csrc/io/monitor.c"] = "the handler of SIGURG",
+}
 
 local FORBIDDEN = {
   ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["uv.h"] = true,

@@ -390,6 +390,31 @@ describe("a handler's error", function()
 end)
 
 describe("too few descriptors", function()
+  it("are told of once, to a function too, which may fail", function()
+    for _, failing in ipairs {false, true} do
+      local log, failures = {}, 3
+      local srv <close> = server.StreamServer("127.0.0.1:0", function(sock)
+        sock:sendall("ok")
+      end, {error_log = function(text)
+        log[#log + 1] = text
+        if failing then error("the log is full") end
+      end})
+      assert(srv:start())
+      local listener = srv.socket
+      srv.socket = {accept = function(_, ...)
+        failures = failures - 1
+        if failures >= 0 then return nil, "too many open files", "EMFILE" end
+        return listener:accept(...)
+      end}
+      helper.wait_until(function() return failures <= 0 end)
+      srv.socket = listener
+      local sock <close> = assert(socket.create_connection("127.0.0.1", srv.port))
+      assert.equal("ok", sock:read("a"))
+      assert.equal(1, #log)
+      assert.matches("accept: too many open files$", log[1])
+    end
+  end)
+
   it("make the server wait, not spin; it goes on when there are some",
     function()
       local code, out, err = helper.run_lua([[

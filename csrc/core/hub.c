@@ -39,16 +39,21 @@ void gev_timer_grow(lua_State *L, struct gev_hub *h) {
 }
 
 static void fire(struct gev_hub *h, struct gev_timer *t) {
-  if (t->node.kind == GEV_TIMER_TIMEOUT)
-    gev_timeout_fire(h, t);
-  else
-    gev_greenlet_due(h, t);
+  switch (t->node.kind) {
+    case GEV_TIMER_TIMEOUT: gev_timeout_fire(h, t); break;
+    case GEV_TIMER_GREENLET: gev_greenlet_due(h, t); break;
+    default: {
+      struct gev_alarm *alarm = gev_container(t, struct gev_alarm, timer);
+      alarm->due(h, alarm);
+    }
+  }
 }
 
 static void fire_timers(struct gev_hub *h) {
   struct gev_heapnode *node = gev_heap_top(&h->timers);
   if (!node) return;
   int64_t now = gev_now();
+  if (node->key <= now) h->lag = now - node->key;
   for (; node && node->key <= now; node = gev_heap_top(&h->timers)) {
     gev_heap_remove(&h->timers, node);
     fire(h, gev_container(node, struct gev_timer, node));
@@ -122,7 +127,9 @@ static void poll_loop(struct gev_hub *h, bool block) {
     gev_sigint_watch(h);
     block = !h->interrupted;
   }
+  atomic_store_explicit(&h->polling, true, memory_order_relaxed);
   uv_run(h->loop, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  atomic_store_explicit(&h->polling, false, memory_order_relaxed);
   h->polls++;
   trim(h);
   h->run_since_check = 0;
@@ -198,7 +205,7 @@ void gev_hub_run(struct gev_hub *h) {
   }
   gev_sigint_unwatch(h);
   trim(h);
-  h->switches++;
+  gev_count_switch(h);
   if (h->greenlets) gev_sentinel_renew(h);
 }
 
@@ -237,7 +244,7 @@ void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
     gev_greenlet_spoilt(h, g);
     return;
   }
-  h->switches++;
+  gev_count_switch(h);
   h->current = g;
   h->running = co;
   g->state = GEV_RUNNING;

@@ -9,6 +9,7 @@
 #define GEV_CORE_HUB_H
 
 #include <lua.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "base/heap.h"
@@ -31,11 +32,22 @@ struct gev_task {
   gev_task_fn run;
 };
 
-/* An entry of the timer heap: the deadline or start of a greenlet, or a
- * Timeout. `kind` says what the hub does when it is due. */
-enum gev_timer_kind { GEV_TIMER_GREENLET, GEV_TIMER_TIMEOUT };
+/* An entry of the timer heap: the deadline or start of a greenlet, a Timeout,
+ * or an alarm. `kind` says what the hub does when it is due. */
+enum gev_timer_kind {
+  GEV_TIMER_GREENLET,
+  GEV_TIMER_TIMEOUT,
+  GEV_TIMER_ALARM
+};
 struct gev_timer {
   struct gev_heapnode node; /* key: absolute monotonic nanoseconds */
+};
+
+/* A timer of the layers above. `due` is called after a poll, out of the heap;
+ * it may not run Lua. */
+struct gev_alarm {
+  struct gev_timer timer;
+  void (*due)(struct gev_hub *h, struct gev_alarm *alarm);
 };
 
 struct gev_hub {
@@ -50,6 +62,7 @@ struct gev_hub {
   struct gev_heap timers;   /* gev_timer: deadlines and Timeouts */
   struct gev_link idlers;   /* gev_task: greenlets in idle() */
   struct gev_link requests; /* gev_request: uv requests under way */
+  struct gev_link closers;  /* gev_closer: who must hear of its end */
   int64_t alarm_due;        /* what `alarm` is set to; GEV_NEVER: not set */
 
   struct gev_greenlet *current; /* whose Lua code runs; NULL: the hub's own */
@@ -67,7 +80,10 @@ struct gev_hub {
   uint32_t run_since_check; /* tasks run since the clock was looked at */
   int64_t slice_start;      /* first look at the clock since the last poll */
   int64_t switch_interval;  /* ns */
-  uint64_t switches, polls; /* ever */
+  _Atomic uint64_t switches; /* ever; a monitor's thread reads it, */
+  _Atomic bool polling;      /* and whether the hub is in a poll */
+  uint64_t polls;            /* ever */
+  int64_t lag; /* ns by which the last timer was late */
   uint64_t next_serial;     /* greenlet serial numbers */
 
   int nfree, capfree, nref; /* free list of the anchor table */
@@ -123,6 +139,13 @@ static inline void gev_timer_stop(struct gev_hub *h, struct gev_timer *t) {
   if (gev_heap_has(&t->node)) gev_heap_remove(&h->timers, &t->node);
 }
 
+static inline void gev_alarm_init(struct gev_alarm *alarm,
+                                  void (*due)(struct gev_hub *h,
+                                              struct gev_alarm *alarm)) {
+  alarm->timer.node = (struct gev_heapnode){.kind = GEV_TIMER_ALARM};
+  alarm->due = due;
+}
+
 /* --- the loop ------------------------------------------------------------ */
 /* The uv loop, made at first use. Raises if the system has none to give. */
 uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h);
@@ -140,6 +163,17 @@ static inline bool gev_slice_is_over(struct gev_hub *h) {
 /* Will anything that is under way ever wake somebody? */
 bool gev_hub_alive(const struct gev_hub *h);
 
+static inline uint64_t gev_switches(const struct gev_hub *h) {
+  return atomic_load_explicit(&h->switches, memory_order_relaxed);
+}
+static inline void gev_count_switch(struct gev_hub *h) {
+  atomic_store_explicit(&h->switches, gev_switches(h) + 1,
+                        memory_order_relaxed);
+}
+static inline bool gev_is_polling(const struct gev_hub *h) {
+  return atomic_load_explicit(&h->polling, memory_order_relaxed);
+}
+
 /* --- handles ------------------------------------------------------------- */
 /* A malloc'ed uv handle points back at the pointer that owns it:
  * handle->data == &owner->field. Closing clears that pointer and frees the
@@ -147,6 +181,12 @@ bool gev_hub_alive(const struct gev_hub *h);
  * nothing dangles. `field` may be NULL already. */
 #define gev_handle_own(h, owner) ((h)->data = (void *)(owner))
 void gev_handle_close(uv_handle_t *handle);
+
+/* Called before the loop is closed, for what other threads know of it. */
+struct gev_closer {
+  struct gev_link link; /* in hub->closers, all its life */
+  void (*close)(struct gev_closer *c);
+};
 
 /* A uv request under way. `cancelled` is called when the hub shuts down;
  * the request's own callback still comes and frees it. */
@@ -170,6 +210,7 @@ void gev_anchors_trim(lua_State *L, struct gev_hub *h);
  * "<context> failed with <error>" to the exception stream. On h->L: context,
  * error, traceback (a string or nil) on the top; pops them. Never raises. */
 void gev_report(struct gev_hub *h);
+void gev_report_on(lua_State *L, struct gev_hub *h); /* with L for h->L */
 /* Pushes the hub's userdata. */
 void gev_push_hub(lua_State *L, struct gev_hub *h);
 /* Broken invariant: says what and aborts. */

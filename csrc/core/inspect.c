@@ -38,11 +38,19 @@ static int lib_inspect(lua_State *L) {
 
 /* switches() -> how often the hub has switched to a greenlet */
 static int lib_switches(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)gev_hub(L)->switches);
+  lua_pushinteger(L, (lua_Integer)gev_switches(gev_hub(L)));
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"greenlets", lib_greenlets},
+/* report(context, err [, traceback]): as for an error of a greenlet */
+static int lib_report(lua_State *L) {
+  lua_settop(L, 3);
+  gev_report_on(L, gev_hub(L));
+  return 0;
+}
+
+static const luaL_Reg functions[] = {{"report", lib_report},
+                                     {"greenlets", lib_greenlets},
                                      {"inspect", lib_inspect},
                                      {"switches", lib_switches},
                                      {NULL, NULL}};

@@ -92,6 +92,10 @@ static void close_loop(struct gev_hub *h) {
   gev_sigint_unwatch(h);
   for (struct gev_link *l = h->requests.next; l != &h->requests; l = l->next)
     uv_cancel(gev_container(l, struct gev_request, link)->req);
+  for (struct gev_link *l = h->closers.next; l != &h->closers; l = l->next) {
+    struct gev_closer *c = gev_container(l, struct gev_closer, link);
+    c->close(c);
+  }
   uv_walk(loop, close_handle, NULL);
   while (uv_run(loop, UV_RUN_DEFAULT)) {
   }
@@ -231,29 +235,48 @@ static void set_count(lua_State *L, const char *name, lua_Integer n) {
   lua_setfield(L, -2, name);
 }
 
+/* Counts the blocked greenlets by what they wait in: a table, on the top. */
+static void push_blocked(lua_State *L, struct gev_hub *h) {
+  lua_newtable(L);
+  for (int ref = 1; ref <= h->nref; ref++) {
+    gev_push_anchored(L, h, ref);
+    const struct gev_greenlet *g = gev_test(L, -1, &gev_greenlet_class);
+    const struct gev_waitop *op = g && g->state == GEV_PARKED ? g->op : NULL;
+    lua_pop(L, 1);
+    if (!op) continue;
+    lua_getfield(L, -1, op->name);
+    lua_pushinteger(L, lua_tointeger(L, -1) + 1);
+    lua_setfield(L, -3, op->name);
+    lua_pop(L, 1);
+  }
+}
+
 /* hub:stats() -> counts of what is alive, and of what has been done */
 static int m_stats(lua_State *L) {
   struct gev_hub *h = check(L);
   lua_Integer handles = 0;
   if (h->loop) uv_walk(h->loop, count_handle, &handles);
   if (h->loop) handles -= 2; /* alarm and waker */
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 10);
   set_count(L, "greenlets", h->greenlets);
   set_count(L, "handles", handles);
   set_count(L, "timers", h->timers.n);
   set_count(L, "ready", count_ready(h));
   set_count(L, "refs", h->nref - h->nfree - 1); /* without main's */
   set_count(L, "external", h->external);
-  set_count(L, "switches", (lua_Integer)h->switches);
+  set_count(L, "switches", (lua_Integer)gev_switches(h));
   set_count(L, "polls", (lua_Integer)h->polls);
+  lua_pushnumber(L, (double)h->lag / 1e9);
+  lua_setfield(L, -2, "lag"); /* seconds */
+  push_blocked(L, h);
+  lua_setfield(L, -2, "blocked");
   return 1;
 }
 
 static int m_index(lua_State *L) {
   lua_getiuservalue(L, 1, 1);
   lua_pushvalue(L, 2);
-  lua_rawget(L, -2);
-  if (!lua_isnil(L, -1)) return 1;
+  if (lua_gettable(L, -2) != LUA_TNIL) return 1;
   lua_getmetatable(L, 1);
   lua_pushvalue(L, 2);
   lua_rawget(L, -2);
@@ -297,6 +320,7 @@ static void init(struct gev_hub *h, lua_State *L) {
   gev_list_init(&h->ready);
   gev_list_init(&h->idlers);
   gev_list_init(&h->requests);
+  gev_list_init(&h->closers);
   h->switch_interval = 5000000;
   h->alarm_due = GEV_NEVER;
   h->watch_sigint = true;

@@ -25,10 +25,12 @@ struct node {
 struct gev_multiwait {
   const struct gev_class *cls;
   struct gev_hub *hub;
-  struct gev_greenlet *waiter; /* parked in take, or NULL */
+  struct gev_greenlet *waiter; /* parked in take or collect, or NULL */
   struct node *ready, **ready_end; /* became ready, not handed out yet */
   const struct gev_waitop *op;
   int n;
+  int nready; /* length of `ready` */
+  int needed; /* how many the waiter waits for */
   struct node nodes[];
 };
 
@@ -43,6 +45,7 @@ static void add_ready(struct gev_multiwait *m, struct node *n) {
   n->next_ready = NULL;
   *m->ready_end = n;
   m->ready_end = &n->next_ready;
+  m->nready++;
 }
 
 /* Runs in the hub: the object of this node has become ready. */
@@ -50,7 +53,7 @@ static void node_run(struct gev_hub *h, struct gev_task *t) {
   struct node *n = gev_container(t, struct node, task);
   struct gev_multiwait *m = n->owner;
   add_ready(m, n);
-  if (m->waiter) {
+  if (m->waiter && m->nready >= m->needed) {
     struct gev_greenlet *g = m->waiter;
     m->waiter = NULL;
     gev_wake(h, g, m, GEV_WOKEN);
@@ -76,13 +79,16 @@ static const struct gev_waitop take_ops[] = {
  * objects, at index 3, also keeps what it links to in the end. */
 static void link_node(lua_State *L, struct gev_multiwait *m, int i, int n_all) {
   struct node *n = &m->nodes[i - 1];
-  const char *type = luaL_typename(L, -1);
-  struct gev_object *o = gev_towaitable(L);
-  if (!o)
-    luaL_error(L, "bad argument #1 to '%s' (object %d of the list cannot be "
-               "waited for: %s)", m->op->name, i, type);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, 3, n_all + i);
+  struct gev_object *o = gev_test(L, -1, &gev_greenlet_class);
+  if (!o) { /* as it is for greenlets, which are nearly all */
+    const char *type = luaL_typename(L, -1);
+    o = gev_towaitable(L);
+    if (!o)
+      luaL_error(L, "bad argument #1 to '%s' (object %d of the list cannot be "
+                 "waited for: %s)", m->op->name, i, type);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 3, n_all + i);
+  }
   n->task.run = node_run;
   n->owner = m;
   n->index = i;
@@ -127,6 +133,7 @@ static int lib_multiwait(lua_State *L) {
 static int push_ready(lua_State *L, struct gev_multiwait *m) {
   struct node *n = m->ready;
   m->ready = n->next_ready;
+  m->nready--;
   if (!m->ready) m->ready_end = &m->ready;
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, n->index);
@@ -140,13 +147,10 @@ static int take_k(lua_State *L, int status, lua_KContext ctx) {
   return push_ready(L, m);
 }
 
-/* m:take([timeout]) -> the next ready object, or nothing at expiry */
-static int m_take(lua_State *L) {
-  struct gev_multiwait *m = check(L);
-  double timeout = gev_opttimeout(L, 2);
+/* Parks until so many are ready. */
+static int await(lua_State *L, struct gev_multiwait *m, int needed,
+                 double timeout, lua_KFunction k) {
   struct gev_hub *h = m->hub;
-  if (m->ready) return push_ready(L, m);
-  if (timeout == 0) return 0;
   struct gev_greenlet *g = gev_park_begin(L, h, m->op);
   if (m->waiter) {
     gev_exc_push(L, GEV_EXC_CONCURRENTUSE,
@@ -155,8 +159,69 @@ static int m_take(lua_State *L) {
     return lua_error(L);
   }
   m->waiter = g;
+  m->needed = needed;
   return gev_park(L, h, g, m->op, m, gev_deadline(timeout),
-                  (lua_KContext)m, take_k);
+                  (lua_KContext)m, k);
+}
+
+/* m:take([timeout]) -> the next ready object, or nothing at expiry */
+static int m_take(lua_State *L) {
+  struct gev_multiwait *m = check(L);
+  double timeout = gev_opttimeout(L, 2);
+  if (m->ready) return push_ready(L, m);
+  if (timeout == 0) return 0;
+  return await(L, m, 1, timeout, take_k);
+}
+
+/* The list of those that are ready, up to `count`. */
+static int push_all_ready(lua_State *L, struct gev_multiwait *m, int count) {
+  if (count > m->nready) count = m->nready;
+  lua_createtable(L, count, 0);
+  lua_getiuservalue(L, 1, 1);
+  for (int i = 1; i <= count; i++) {
+    struct node *n = m->ready;
+    m->ready = n->next_ready;
+    m->nready--;
+    lua_rawgeti(L, -1, n->index);
+    lua_rawseti(L, -3, i);
+  }
+  if (!m->ready) m->ready_end = &m->ready;
+  lua_pop(L, 1);
+  return 1;
+}
+
+static int collect_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  struct gev_multiwait *m = (struct gev_multiwait *)ctx;
+  gev_unpark(L, m->hub);
+  return push_all_ready(L, m, (int)lua_tointeger(L, 2));
+}
+
+/* m:collect(count [, timeout]) -> list of the first `count` that are ready, or
+ * of those that are at expiry */
+static int m_collect(lua_State *L) {
+  struct gev_multiwait *m = check(L);
+  int count = (int)luaL_checkinteger(L, 2);
+  double timeout = gev_opttimeout(L, 3);
+  if (m->nready >= count || timeout == 0) return push_all_ready(L, m, count);
+  return await(L, m, count, timeout, collect_k);
+}
+
+/* notgreenlet(list) -> the index of the first item that is no greenlet and its
+ * type, or nothing */
+static int lib_notgreenlet(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  int n = (int)lua_rawlen(L, 1);
+  for (int i = 1; i <= n; i++, lua_pop(L, 1)) {
+    lua_rawgeti(L, 1, i);
+    const struct gev_greenlet *g = gev_test(L, -1, &gev_greenlet_class);
+    if (g && !(g->flags & GEV_MAIN)) continue;
+    lua_pushinteger(L, i);
+    lua_pushstring(L, luaL_typename(L, -2));
+    return 2;
+  }
+  return 0;
 }
 
 /* Out of every queue. */
@@ -182,6 +247,7 @@ static int m_close(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {{"take", m_take},
+                                   {"collect", m_collect},
                                    {"close", m_close},
                                    {"__close", m_close},
                                    {"__gc", m_gc},
@@ -193,4 +259,6 @@ void gev_open_multiwait(lua_State *L, int hub) {
   gev_newclass(L, "multiwait", methods, 1);
   lua_pushcclosure(L, lib_multiwait, 2);
   lua_setfield(L, -2, "multiwait");
+  lua_pushcfunction(L, lib_notgreenlet);
+  lua_setfield(L, -2, "notgreenlet");
 }

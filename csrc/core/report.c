@@ -257,8 +257,7 @@ static int call_with_copies(lua_State *L, lua_CFunction f) {
   return lua_pcall(L, 4, 0, 0);
 }
 
-void gev_report(struct gev_hub *h) {
-  lua_State *L = h->L;
+void gev_report_on(lua_State *L, struct gev_hub *h) {
   luaL_checkstack(L, 12, NULL);
   gev_push_hub(L, h);
   lua_insert(L, -4);
@@ -275,3 +274,5 @@ void gev_report(struct gev_hub *h) {
   }
   lua_pop(L, 4);
 }
+
+void gev_report(struct gev_hub *h) { gev_report_on(h->L, h); }

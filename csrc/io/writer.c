@@ -31,8 +31,17 @@ static int failed(lua_State *L, int n, size_t sent) {
   return n + 1;
 }
 
-static int yield_turn(lua_State *L, struct gev_hub *h,
-                      const struct writer *w);
+/* So much has gone out that others must have their turn. The stream stays
+ * ours meanwhile. */
+static int yield_turn(lua_State *L, struct gev_stream *s,
+                      const struct writer *w, size_t sent,
+                      int64_t deadline) {
+  struct gev_greenlet *g = gev_park_begin(L, s->hub, &w->op);
+  s->fd.user[GEV_WRITE] = g;
+  g->timer.node.key = deadline; /* where gev_fd_deadline finds it */
+  return gev_park_ready(L, s->hub, g, &w->op, &s->fd, (lua_KContext)sent,
+                        w->k);
+}
 
 /* What setvbuf has collected. */
 static int pieces_out(struct gev_stream *s, struct iovec *iov) {
@@ -47,16 +56,21 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                int64_t deadline) {
   struct iovec iov[BATCH];
   for (;;) {
-    if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), sent);
     int n = pieces_out(s, iov); /* what was written before goes first */
     bool before = n > 0;
     if (!before) n = w->pieces(L, s, sent, iov);
-    if (n == 0 && !s->unsent) break;
+    if (n == 0 && !s->unsent)
+      return once && gev_must_yield(L, h) ? yield_turn(L, s, w, sent, deadline)
+                                          : w->done(L, s, sent);
+    if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), sent);
     ssize_t put = s->ops->write(s, iov, n);
     if (put >= 0 && before) {
       gev_bytes_drop(&s->out, (size_t)put);
     } else if (put >= 0) {
       sent += (size_t)put;
+      gev_count_bytes(h, (size_t)put);
+      if (!once && gev_must_yield(L, h))
+        return yield_turn(L, s, w, sent, deadline);
     } else if (!gev_stream_must_wait(put)) {
       return failed(L, gev_stream_fail(L, s, put), sent);
     } else if (once) {
@@ -66,9 +80,6 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                              (lua_KContext)sent, w->k);
     }
   }
-  gev_count_bytes(h, sent);
-  if (gev_must_yield(L, h)) return yield_turn(L, h, w);
-  return w->done(L, s, sent);
 }
 
 static int resumed(lua_State *L, const struct writer *w, lua_KContext sent) {
@@ -86,6 +97,7 @@ static int start(lua_State *L, const struct writer *w, bool once,
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   gev_fd_claim(L, h, &s->fd, GEV_WRITE, &w->op);
+  if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), 0);
   return run(L, h, s, w, 0, once, deadline);
 }
 
@@ -167,20 +179,6 @@ WRITER(sendall_writer, "sendall", pieces_data, done_true);
 WRITER(sendv_writer, "sendv", pieces_all, done_true);
 WRITER(write_writer, "write", pieces_all, done_self);
 
-static int yield_k(lua_State *L, int status, lua_KContext ctx) {
-  const struct writer *w = (const struct writer *)ctx;
-  (void)status;
-  gev_unpark(L, gev_hub(L));
-  return w->done(L, gev_checkstream(L, 1), 0);
-}
-
-/* All is out, but the greenlet has had its slice. */
-static int yield_turn(lua_State *L, struct gev_hub *h,
-                      const struct writer *w) {
-  struct gev_greenlet *g = gev_park_begin(L, h, &w->op);
-  return gev_park_ready(L, h, g, &w->op, NULL, (lua_KContext)w, yield_k);
-}
-
 /* s:sendall(data [, timeout]) -> true | nil, message, code, bytes sent */
 static int m_sendall(lua_State *L) {
   bool once;
@@ -193,8 +191,9 @@ static int m_sendall(lua_State *L) {
   ssize_t put = 0;
   if (iov.iov_len && !s->out.data) put = s->ops->write(s, &iov, 1);
   if (put == (ssize_t)iov.iov_len && !s->unsent) /* as nearly always */
-    return gev_must_yield(L, s->hub) ? yield_turn(L, s->hub, &sendall_writer)
-                                     : done_true(L, s, 0);
+    return gev_must_yield(L, s->hub)
+               ? yield_turn(L, s, &sendall_writer, (size_t)put, deadline)
+               : done_true(L, s, 0);
   if (put < 0 && !gev_stream_must_wait(put))
     return failed(L, gev_stream_fail(L, s, put), 0);
   return run(L, s->hub, s, &sendall_writer, put > 0 ? (size_t)put : 0, once,

@@ -1,280 +1,180 @@
-/* net/resolve.c - layer: net. See resolve.h.
- *
- * A look-up is malloc'ed and belongs to libuv until its callback has come,
- * then to its ticket, a userdata on the stack of the greenlet that asked. The
- * greenlet may go first (killed, timed out): then the late answer is
- * dropped. */
+/* net/resolve.c - layer: net. See resolve.h. Owns nothing. The functions here
+ * that Lua calls do not wait for any name server: numeric addresses, service
+ * names, the name of this machine. */
 #include "net/resolve.h"
 
+#include <errno.h>
 #include <lauxlib.h>
-#include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/park.h"
-#include "net/addr.h"
-
-struct lookup {
-  struct gev_request request;
-  union {
-    uv_getaddrinfo_t info;
-    uv_getnameinfo_t name;
-  } req;
-  struct gev_hub *hub;
-  struct ticket *ticket;       /* NULL: nobody wants the answer any more */
-  struct gev_greenlet *waiter; /* parked for it, or NULL */
-  bool answered;
-  int status;
-  struct addrinfo *answer;
-  char host[NI_MAXHOST], service[NI_MAXSERV];
-};
+#include "io/fdwait.h"
 
 /* --- errors -------------------------------------------------------------- */
 
-/* libuv's EAI codes as the names that C programs know them by. */
-static int fail(lua_State *L, int status) {
-  if (status == UV_EAI_CANCELED || status == UV_ECANCELED)
-    return gev_failmsg(L, "look-up was cancelled", "EAI_CANCELED");
-  if (status == UV_EINVAL || status == UV_E2BIG) /* as IDNA sees it */
-    return gev_failmsg(L, "not a valid host name", "EAI_NONAME");
-  return gev_failmsg(L, uv_strerror(status), uv_err_name(status));
-}
-
-/* --- the request --------------------------------------------------------- */
-
-static void free_lookup(struct lookup *l) {
-  if (l->answer) uv_freeaddrinfo(l->answer);
-  free(l);
-}
-
-/* The answer is here: for the waiter, or for nobody. */
-static void answered(struct lookup *l, int status) {
-  gev_request_done(&l->request);
-  l->answered = true;
-  l->status = status;
-  if (!l->ticket)
-    free_lookup(l);
-  else if (l->waiter)
-    gev_wake(l->hub, l->waiter, l->ticket, GEV_WOKEN);
-}
-
-static void info_cb(uv_getaddrinfo_t *req, int status,
-                    struct addrinfo *answer) {
-  struct lookup *l = gev_container(req, struct lookup, req.info);
-  l->answer = answer;
-  answered(l, status);
-}
-
-static void name_cb(uv_getnameinfo_t *req, int status, const char *host,
-                    const char *service) {
-  struct lookup *l = gev_container(req, struct lookup, req.name);
-  if (status == 0) {
-    snprintf(l->host, sizeof l->host, "%s", host);
-    snprintf(l->service, sizeof l->service, "%s", service);
-  }
-  answered(l, status);
-}
-
-struct ticket {
-  const struct gev_class *cls;
-  struct lookup *lookup;
+static const struct {
+  int eai, uv;
+} codes[] = {
+    {EAI_AGAIN, UV_EAI_AGAIN},       {EAI_BADFLAGS, UV_EAI_BADFLAGS},
+    {EAI_FAIL, UV_EAI_FAIL},         {EAI_FAMILY, UV_EAI_FAMILY},
+    {EAI_MEMORY, UV_EAI_MEMORY},     {EAI_NONAME, UV_EAI_NONAME},
+    {EAI_SERVICE, UV_EAI_SERVICE},   {EAI_SOCKTYPE, UV_EAI_SOCKTYPE},
+    {EAI_OVERFLOW, UV_EAI_OVERFLOW},
+#ifdef EAI_ADDRFAMILY
+    {EAI_ADDRFAMILY, UV_EAI_ADDRFAMILY},
+#endif
+#ifdef EAI_NODATA
+    {EAI_NODATA, UV_EAI_NODATA},
+#endif
 };
 
-/* Waits are on the ticket: its memory outlives its finalizer. */
-static void cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
-  struct lookup *l = ((struct ticket *)on)->lookup;
-  (void)h;
-  (void)g;
-  if (!l) return;
-  l->waiter = NULL;
-  if (!l->answered) uv_cancel((uv_req_t *)&l->req); /* it is called back */
+int gev_fail_eai(lua_State *L, int uv_code) {
+  if (uv_code == UV_EAI_CANCELED)
+    return gev_failmsg(L, "look-up was cancelled", "EAI_CANCELED");
+  return gev_failmsg(L, uv_strerror(uv_code), uv_err_name(uv_code));
 }
 
-static const struct gev_waitop info_op = {"getaddrinfo", true, cancel, NULL};
-static const struct gev_waitop name_op = {"getnameinfo", true, cancel, NULL};
-
-static const struct gev_class ticket_class = {"look-up", NULL, NULL};
-
-static void drop(struct ticket *t) {
-  struct lookup *l = t->lookup;
-  t->lookup = NULL;
-  if (l && l->answered)
-    free_lookup(l);
-  else if (l)
-    l->ticket = NULL; /* its callback frees it */
+int gev_fail_gai(lua_State *L, int eai, int err) {
+  char buf[128];
+  if (eai == EAI_SYSTEM)
+    return gev_failmsg(L, gev_errmsg(err, buf, sizeof buf), "EAI_SYSTEM");
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (codes[i].eai == eai) return gev_fail_eai(L, codes[i].uv);
+  return gev_failmsg(L, gai_strerror(eai), "EAI_FAIL");
 }
 
-static int ticket_gc(lua_State *L) {
-  drop(gev_check(L, 1, &ticket_class));
-  return 0;
+/* --- options ------------------------------------------------------------- */
+
+struct flag {
+  const char *name;
+  int value;
+};
+static const struct flag info_flags[] = {{"passive", AI_PASSIVE},
+                                         {"canonname", AI_CANONNAME},
+                                         {"numerichost", AI_NUMERICHOST},
+                                         {"numericserv", AI_NUMERICSERV},
+                                         {"addrconfig", AI_ADDRCONFIG},
+                                         {NULL, 0}};
+static const struct flag name_flags[] = {{"numerichost", NI_NUMERICHOST},
+                                         {"numericserv", NI_NUMERICSERV},
+                                         {"dgram", NI_DGRAM},
+                                         {"namereqd", NI_NAMEREQD},
+                                         {NULL, 0}};
+
+static int read_flags(lua_State *L, int idx, const struct flag *known) {
+  const char *names = luaL_optstring(L, idx, "");
+  int flags = 0;
+  for (; known->name; known++)
+    if (strstr(names, known->name)) flags |= known->value;
+  return flags;
 }
 
-/* Pushes the ticket of a new look-up. Its metatable is upvalue 2. */
-static struct ticket *new_ticket(lua_State *L, struct gev_hub *h) {
-  struct ticket *t = lua_newuserdatauv(L, sizeof *t, 0);
-  t->cls = &ticket_class;
-  t->lookup = NULL;
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_setmetatable(L, -2);
-  t->lookup = calloc(1, sizeof *t->lookup);
-  if (!t->lookup) luaL_error(L, "not enough memory");
-  t->lookup->hub = h;
-  t->lookup->ticket = t;
-  return t;
+void gev_read_hints(lua_State *L, int idx, struct addrinfo *hints) {
+  static const char *const types[] = {"stream", "dgram", NULL};
+  *hints = (struct addrinfo){.ai_flags = read_flags(L, idx + 2, info_flags)};
+  hints->ai_family = gev_family(L, idx, AF_UNSPEC);
+  hints->ai_socktype = luaL_checkoption(L, idx + 1, "stream", types) == 1
+                           ? SOCK_DGRAM : SOCK_STREAM;
 }
 
-/* libuv did not take it. */
-static int not_taken(lua_State *L, struct ticket *t, int err) {
-  t->lookup->answered = true;
-  drop(t);
-  return fail(L, err);
+int gev_nameinfo_flags(lua_State *L, int idx) {
+  return read_flags(L, idx, name_flags);
 }
 
-static int wait_for(lua_State *L, struct ticket *t, struct gev_greenlet *g,
-                    const struct gev_waitop *op, lua_KFunction k) {
-  struct lookup *l = t->lookup;
-  l->waiter = g;
-  gev_request_add(l->hub, &l->request, (uv_req_t *)&l->req);
-  return gev_park(L, l->hub, g, op, t, GEV_NEVER, (lua_KContext)t, k);
-}
+/* --- results ------------------------------------------------------------- */
 
-/* --- getaddrinfo --------------------------------------------------------- */
-
-static const char *type_name(int type) {
-  return type == SOCK_STREAM ? "stream" : type == SOCK_DGRAM ? "dgram" : "raw";
-}
-
-/* Pushes {family=, type=, host=, port=, canonname=}. */
-static void push_info(lua_State *L, const struct addrinfo *ai) {
-  struct gev_addr a = {.len = ai->ai_addrlen};
-  memcpy(&a.u, ai->ai_addr, ai->ai_addrlen);
+void gev_push_address(lua_State *L, const struct sockaddr *sa,
+                      socklen_t len) {
+  struct gev_addr a = {.len = len};
+  memcpy(&a.u, sa, len);
   lua_createtable(L, 0, 5);
-  lua_pushstring(L, gev_family_name(ai->ai_family));
+  lua_pushstring(L, gev_family_name(sa->sa_family));
   lua_setfield(L, -2, "family");
-  lua_pushstring(L, type_name(ai->ai_socktype));
-  lua_setfield(L, -2, "type");
   gev_addr_push(L, &a);
   lua_setfield(L, -3, "port");
   lua_setfield(L, -2, "host");
-  if (ai->ai_canonname) {
-    lua_pushstring(L, ai->ai_canonname);
-    lua_setfield(L, -2, "canonname");
-  }
 }
 
-static void push_list(lua_State *L, const struct addrinfo *ai) {
+static void push_info(lua_State *L, const struct addrinfo *ai) {
+  gev_push_address(L, ai->ai_addr, ai->ai_addrlen);
+  lua_pushstring(L, ai->ai_socktype == SOCK_DGRAM ? "dgram" : "stream");
+  lua_setfield(L, -2, "type");
+  if (!ai->ai_canonname) return;
+  lua_pushstring(L, ai->ai_canonname);
+  lua_setfield(L, -2, "canonname");
+}
+
+int gev_push_addrinfo(lua_State *L, const struct addrinfo *ai) {
+  luaL_checkstack(L, 6, NULL);
   lua_newtable(L);
   for (int i = 1; ai; ai = ai->ai_next) {
     if (ai->ai_family != AF_INET && ai->ai_family != AF_INET6) continue;
     push_info(L, ai);
     lua_rawseti(L, -2, i++);
   }
+  return 1;
 }
 
-static int info_k(lua_State *L, int status, lua_KContext ctx) {
-  struct ticket *t = (struct ticket *)ctx;
-  gev_unpark(L, gev_hub(L));
-  status = t->lookup->status;
-  if (status == 0) push_list(L, t->lookup->answer);
-  drop(t);
-  return status == 0 ? 1 : fail(L, status);
+/* --- what needs no name server ------------------------------------------- */
+
+/* Holds a list until it is copied: Lua may be out of memory. */
+static int list_gc(lua_State *L) {
+  struct addrinfo **list = lua_touserdata(L, 1);
+  if (*list) freeaddrinfo(*list);
+  *list = NULL;
+  return 0;
 }
 
-/* The string under `name` in the options at 3, or NULL; left on the stack. */
-static const char *hint(lua_State *L, const char *name) {
-  int type = lua_getfield(L, 3, name);
-  if (type != LUA_TNIL && type != LUA_TSTRING) {
-    lua_pushfstring(L, "option '%s' must be a string", name);
-    luaL_argerror(L, 3, lua_tostring(L, -1));
-  }
-  return lua_tostring(L, -1);
+static struct addrinfo **new_list(lua_State *L) {
+  struct addrinfo **list = lua_newuserdatauv(L, sizeof *list, 0);
+  *list = NULL;
+  lua_pushvalue(L, lua_upvalueindex(2));
+  lua_setmetatable(L, -2);
+  return list;
 }
 
-static void read_kind(lua_State *L, struct addrinfo *hints) {
-  if (hint(L, "family"))
-    hints->ai_family = gev_family(L, lua_gettop(L), AF_UNSPEC);
-  const char *type = hint(L, "type");
-  if (!type || !strcmp(type, "stream")) return;
-  luaL_argcheck(L, !strcmp(type, "dgram"), 3,
-                "option 'type' must be \"stream\" or \"dgram\"");
-  hints->ai_socktype = SOCK_DGRAM;
-}
-
-/* Index 3: {family=, type=, flags="passive,canonname,..."} */
-static void read_hints(lua_State *L, struct addrinfo *hints) {
-  hints->ai_socktype = SOCK_STREAM;
-  if (lua_isnoneornil(L, 3)) return;
-  luaL_checktype(L, 3, LUA_TTABLE);
-  read_kind(L, hints);
-  const char *flags = hint(L, "flags");
-  if (!flags) return;
-  if (strstr(flags, "passive")) hints->ai_flags |= AI_PASSIVE;
-  if (strstr(flags, "canonname")) hints->ai_flags |= AI_CANONNAME;
-  if (strstr(flags, "numerichost")) hints->ai_flags |= AI_NUMERICHOST;
-  if (strstr(flags, "numericserv")) hints->ai_flags |= AI_NUMERICSERV;
-  if (strstr(flags, "addrconfig")) hints->ai_flags |= AI_ADDRCONFIG;
-}
-
-/* getaddrinfo(host|nil, port|service|nil [, options]) -> list */
-static int lib_getaddrinfo(lua_State *L) {
-  struct gev_hub *h = gev_hub(L);
-  struct addrinfo hints = {0};
+/* numericinfo(host|nil, service|nil, family, type, flags): getaddrinfo where
+ * the host is numeric or none; else it is "EAI_NONAME" */
+static int lib_numericinfo(lua_State *L) {
+  struct addrinfo hints;
   const char *host = luaL_optstring(L, 1, NULL);
   const char *service = luaL_optstring(L, 2, NULL);
-  lua_settop(L, 3);
-  luaL_argcheck(L, host || service, 1, "neither a host nor a service");
-  read_hints(L, &hints);
-  struct gev_greenlet *g = gev_park_begin(L, h, &info_op);
-  struct ticket *t = new_ticket(L, h);
-  int err = uv_getaddrinfo(gev_loop(L, h), &t->lookup->req.info, info_cb,
-                           host, service, &hints);
-  if (err) return not_taken(L, t, err);
-  return wait_for(L, t, g, &info_op, info_k);
+  gev_read_hints(L, 3, &hints);
+  hints.ai_flags |= AI_NUMERICHOST;
+  struct addrinfo **list = new_list(L);
+  int err = getaddrinfo(host, service, &hints, list);
+  if (err) return gev_fail_gai(L, err, errno);
+  gev_push_addrinfo(L, *list);
+  freeaddrinfo(*list);
+  *list = NULL;
+  return 1;
 }
 
-/* --- getnameinfo --------------------------------------------------------- */
-
-static int name_k(lua_State *L, int status, lua_KContext ctx) {
-  struct ticket *t = (struct ticket *)ctx;
-  gev_unpark(L, gev_hub(L));
-  status = t->lookup->status;
-  if (status == 0) {
-    lua_pushstring(L, t->lookup->host);
-    lua_pushstring(L, t->lookup->service);
-  }
-  drop(t);
-  return status == 0 ? 2 : fail(L, status);
-}
-
-/* getnameinfo(host, port [, "numerichost,numericserv,dgram,namereqd"]) */
-static int lib_getnameinfo(lua_State *L) {
-  struct gev_hub *h = gev_hub(L);
+/* numericname(host, port, flags) -> host as it is written best, service */
+static int lib_numericname(lua_State *L) {
   struct gev_addr a;
-  const char *host = luaL_checkstring(L, 1);
-  lua_Integer port = luaL_optinteger(L, 2, 0);
-  const char *names = luaL_optstring(L, 3, "");
-  luaL_argcheck(L, port >= 0 && port <= 65535, 2, "a port is 0 to 65535");
-  if (!gev_addr_numeric(&a, AF_UNSPEC, host, (uint16_t)port))
-    return gev_failmsg(L, "not a numeric address", "EAI_NONAME");
-  int flags = (strstr(names, "numerichost") ? NI_NUMERICHOST : 0) |
-              (strstr(names, "numericserv") ? NI_NUMERICSERV : 0) |
-              (strstr(names, "dgram") ? NI_DGRAM : 0) |
-              (strstr(names, "namereqd") ? NI_NAMEREQD : 0);
-  struct gev_greenlet *g = gev_park_begin(L, h, &name_op);
-  struct ticket *t = new_ticket(L, h);
-  int err = uv_getnameinfo(gev_loop(L, h), &t->lookup->req.name, name_cb,
-                           &a.u.sa, flags);
-  if (err) return not_taken(L, t, err);
-  return wait_for(L, t, g, &name_op, name_k);
+  char host[NI_MAXHOST], service[NI_MAXSERV];
+  const char *text = luaL_checkstring(L, 1);
+  lua_Integer port = luaL_checkinteger(L, 2);
+  int flags = gev_nameinfo_flags(L, 3) | NI_NUMERICHOST;
+  if (!*text || !gev_addr_numeric(&a, AF_UNSPEC, text, (uint16_t)port))
+    return gev_fail_eai(L, UV_EAI_NONAME);
+  int err = getnameinfo(&a.u.sa, a.len, host, sizeof host, service,
+                        sizeof service, flags);
+  if (err) return gev_fail_gai(L, err, errno);
+  lua_pushstring(L, host);
+  lua_pushstring(L, service);
+  return 2;
 }
 
-/* isnumeric(host [, family]) -> "inet" | "inet6" | nil */
+/* isnumeric(host) -> "inet" | "inet6" | nil */
 static int lib_isnumeric(lua_State *L) {
   struct gev_addr a;
-  const char *host = luaL_checkstring(L, 1);
-  if (*host && gev_addr_numeric(&a, AF_UNSPEC, host, 0))
+  size_t len;
+  const char *host = luaL_checklstring(L, 1, &len);
+  if (len > 0 && strlen(host) == len &&
+      gev_addr_numeric(&a, AF_UNSPEC, host, 0))
     lua_pushstring(L, gev_family_name(a.u.sa.sa_family));
   else
     lua_pushnil(L);
@@ -291,17 +191,79 @@ static int lib_gethostname(lua_State *L) {
   return 1;
 }
 
+static bool is_loopback(const struct sockaddr *sa) {
+  const struct sockaddr_in *in4 = (const void *)sa;
+  const struct sockaddr_in6 *in6 = (const void *)sa;
+  return sa->sa_family == AF_INET
+             ? ntohl(in4->sin_addr.s_addr) == INADDR_LOOPBACK
+             : IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+/* configured() -> does any interface have an address of IPv4, of IPv6? As
+ * "addrconfig" means it: loopback does not count. */
+static int lib_configured(lua_State *L) {
+  uv_interface_address_t *list;
+  int n;
+  bool found[2] = {false, false};
+  if (uv_interface_addresses(&list, &n) != 0) n = 0, list = NULL;
+  for (int i = 0; i < n; i++) {
+    const struct sockaddr *sa = (const void *)&list[i].address;
+    if (!is_loopback(sa)) found[sa->sa_family == AF_INET6] = true;
+  }
+  if (list) uv_free_interface_addresses(list, n);
+  lua_pushboolean(L, found[0]);
+  lua_pushboolean(L, found[1]);
+  return 2;
+}
+
+/* filestamp(path) -> a string that changes when the file does, or nil */
+static int lib_filestamp(lua_State *L) {
+  uv_fs_t req;
+  char text[96];
+  int err = uv_fs_stat(NULL, &req, luaL_checkstring(L, 1), NULL);
+  const uv_stat_t *s = &req.statbuf;
+  if (!err)
+    snprintf(text, sizeof text, "%ld.%09ld %llu %llu", s->st_mtim.tv_sec,
+             s->st_mtim.tv_nsec, (unsigned long long)s->st_size,
+             (unsigned long long)s->st_ino);
+  uv_fs_req_cleanup(&req);
+  if (err) return 0;
+  lua_pushstring(L, text);
+  return 1;
+}
+
+/* --- fairness ------------------------------------------------------------ */
+
+static const struct gev_waitop turn_op = {"look-up", false, NULL, NULL};
+
+static int turn_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  gev_unpark(L, gev_hub(L));
+  return 0;
+}
+
+/* giveway(): for look-ups that did not have to wait. Lets the others run
+ * where this greenlet has had its slice. */
+static int lib_giveway(lua_State *L) {
+  struct gev_hub *h = gev_hub(L);
+  if (!gev_must_yield(L, h)) return 0;
+  struct gev_greenlet *g = gev_park_begin(L, h, &turn_op);
+  return gev_park_ready(L, h, g, &turn_op, NULL, 0, turn_k);
+}
+
 static const luaL_Reg functions[] = {{"gethostname", lib_gethostname},
-                                     {"getaddrinfo", lib_getaddrinfo},
-                                     {"getnameinfo", lib_getnameinfo},
                                      {"isnumeric", lib_isnumeric},
+                                     {"numericinfo", lib_numericinfo},
+                                     {"numericname", lib_numericname},
+                                     {"configured", lib_configured},
+                                     {"filestamp", lib_filestamp},
+                                     {"giveway", lib_giveway},
                                      {NULL, NULL}};
 
-static const luaL_Reg ticket_methods[] = {{"__gc", ticket_gc}, {NULL, NULL}};
+static const luaL_Reg list_methods[] = {{"__gc", list_gc}, {NULL, NULL}};
 
 void gev_open_resolve(lua_State *L, int hub) {
   lua_pushvalue(L, hub);
-  lua_pushvalue(L, hub);
-  gev_newclass(L, "look-up", ticket_methods, 1);
+  gev_newclass(L, "addresses", list_methods, 0);
   luaL_setfuncs(L, functions, 2);
 }

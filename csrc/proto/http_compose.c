@@ -36,6 +36,7 @@ void gev_http_head_init(struct gev_http_head *o, lua_State *L,
   o->c = c;
   o->L = L;
   o->error = NULL;
+  o->trailers = 0;
 }
 
 void gev_http_add(struct gev_http_head *o, const char *s, size_t n) {
@@ -109,12 +110,24 @@ static bool note_length(struct gev_http_head *o, const char *s, size_t len) {
   return true;
 }
 
+/* The tag is of the body as the handler gave it: of what goes out it holds
+ * only weakly. */
+static bool add_weak_tag(struct gev_http_head *o, const char *s, size_t len) {
+  if (len == 0 || *s != '"') return false;
+  add_literal(o, "ETag: W/");
+  gev_http_add(o, s, len);
+  add_literal(o, "\r\n");
+  return true;
+}
+
 /* Fields that are the server's own. True: it is dealt with. */
 static bool is_ours(struct gev_http_head *o, const char *name, size_t n,
                     const char *value, size_t len) {
   switch (n) {
     case 4:
       if (is_word(name, "date", 4)) o->has_date = true;
+      if (o->coding && is_word(name, "etag", 4))
+        return add_weak_tag(o, value, len);
       return false;
     case 10:
       if (o->raw || !is_word(name, "connection", 10)) return false;
@@ -216,6 +229,16 @@ static bool is_far(const struct gev_http_conn *c) {
   return c->fail || c->expect || c->h1.content_length > DRAIN_MAX;
 }
 
+static void add_coding(struct gev_http_head *o,
+                       const struct gev_http_answer *a) {
+  if (a->vary) add_literal(o, "Vary: Accept-Encoding\r\n");
+  if (!a->coding) return;
+  add_literal(o, "Content-Encoding: ");
+  gev_http_add(o, a->coding, strlen(a->coding));
+  add_literal(o, "\r\n");
+  o->has_length = false;
+}
+
 static void add_length(struct gev_http_head *o, uint64_t n) {
   add_literal(o, "Content-Length: ");
   add_number(o, n);
@@ -274,6 +297,7 @@ bool gev_http_compose(struct gev_http_head *o, lua_State *L,
                       const struct gev_http_answer *a) {
   gev_http_head_init(o, L, c);
   o->skip = 0;
+  o->coding = a->coding;
   o->raw = a->status == 101;
   o->has_date = o->has_type = o->has_length = o->close = false;
   if (!add_status(o, a->status, a->reason)) return false;
@@ -288,6 +312,7 @@ bool gev_http_compose(struct gev_http_head *o, lua_State *L,
   if (a->length && !o->has_type && a->status >= 200 && a->status != 204 &&
       a->status != 304)
     add_literal(o, "Content-Type: text/plain; charset=utf-8\r\n");
+  if (a->vary) add_coding(o, a);
   add_framing(o, a->status, a->length);
   add_connection(o);
   add_literal(o, "\r\n");
@@ -295,4 +320,42 @@ bool gev_http_compose(struct gev_http_head *o, lua_State *L,
   c->begun = true;
   c->sent = 0;
   return true;
+}
+
+/* --- trailers ------------------------------------------------------------ */
+
+/* What has to be known before the body, or is for the server to say. */
+static bool may_trail(const char *name, size_t len) {
+  static const char *const never[] = {
+      "content-length", "transfer-encoding", "connection", "content-type",
+      "content-encoding", "content-range", "host", "trailer", "te", "upgrade",
+      "set-cookie", "date", "location", "vary", "cache-control",
+      "www-authenticate", "authorization", "expires", "age", "keep-alive"};
+  for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+    if (len == strlen(never[i]) && is_word(name, never[i], len)) return false;
+  return true;
+}
+
+void gev_http_trailers(lua_State *L, int idx) {
+  luaL_Buffer b;
+  const char *name, *value;
+  size_t n, len;
+  if (lua_istable(L, idx)) {
+    gev_http_headers_from(L, idx);
+    lua_replace(L, idx);
+  }
+  luaL_argexpected(L, gev_test(L, idx, &gev_http_headers_class), idx - 1,
+                   "table");
+  luaL_buffinit(L, &b);
+  for (lua_Integer i = 1;
+       gev_http_headers_at(L, idx, i, &name, &n, &value, &len); i++) {
+    if (!may_trail(name, n))
+      luaL_error(L, "'%s' cannot be a trailer", name);
+    luaL_addlstring(&b, name, n);
+    luaL_addlstring(&b, ": ", 2);
+    luaL_addlstring(&b, value, len);
+    luaL_addlstring(&b, "\r\n", 2);
+  }
+  luaL_pushresult(&b);
+  lua_replace(L, idx);
 }

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "net/socket.h"
 #include "proto/http_server.h"
 
 const struct gev_class gev_http_conn_class = {"http connection", NULL, NULL};
@@ -89,6 +88,9 @@ static int lib_settings(lua_State *L) {
   set->keepalive_timeout = get_seconds(L, 1, "keepalive_timeout");
   set->write_timeout = get_seconds(L, 1, "write_timeout");
   set->max_requests = get_count(L, 1, "max_requests", UINT64_MAX, UINT64_MAX);
+  set->compress_level = (int)get_count(L, 1, "compress_level", 0, 9);
+  set->compress = set->compress_level > 0;
+  set->compress_min = (int64_t)get_count(L, 1, "compress_min", 0, INT32_MAX);
   lua_getfield(L, 1, "log");
   set->log = lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -144,6 +146,10 @@ static int lib_conn(lua_State *L) {
 void gev_http_set_failure(lua_State *L, struct gev_http_conn *c, int self) {
   (void)c;
   lua_getiuservalue(L, self, GEV_HTTP_UV_CONN);
+  if (gev_test(L, -1, &gev_http_req_class)) {
+    lua_getiuservalue(L, -1, GEV_HTTP_UV_CONN);
+    lua_remove(L, -2);
+  }
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, 5);
   lua_pop(L, 1);
@@ -174,6 +180,7 @@ static int conn_close(lua_State *L) {
   c->state = GEV_HTTP_OVER;
   c->serial++;
   gev_h1_free(&c->h1);
+  gev_http_encode_end(c);
   free(c->in.data);
   free(c->out.data);
   c->in = c->out = (struct gev_bytes){0};
@@ -185,18 +192,6 @@ static const luaL_Reg conn_methods[] = {
     {"failure", conn_failure}, {"close", conn_close},
     {"__close", conn_close},   {"__gc", conn_close},
     {NULL, NULL}};
-
-/* report(context, error, traceback): the hub's way with uncaught errors. */
-static int lib_report(lua_State *L) {
-  struct gev_hub *h = gev_hub(L);
-  lua_settop(L, 3);
-  if (L != h->L) {
-    if (!lua_checkstack(h->L, 16)) return luaL_error(L, "not enough memory");
-    lua_xmove(L, h->L, 3);
-  }
-  gev_report(h);
-  return 0;
-}
 
 /* Adds function(hub, class) to the table on the top. */
 static void add_maker(lua_State *L, int hub, const char *name,
@@ -213,11 +208,9 @@ void gev_open_http_server(lua_State *L, int hub) {
   add_maker(L, hub, "http_settings", lib_settings, "http settings",
             settings_methods);
   add_maker(L, hub, "http_conn", lib_conn, "http connection", conn_methods);
-  lua_pushvalue(L, hub);
-  lua_pushcclosure(L, lib_report, 1);
-  lua_setfield(L, -2, "report");
   gev_open_http_headers(L, hub);
   gev_open_http_request(L, hub);
   gev_open_http_response(L, hub);
   gev_open_http_file(L, hub);
+  gev_open_http_form(L, hub);
 }

@@ -5,10 +5,13 @@
  *   http_serve.c    the loop: read a head, call the handler, answer
  *   http_request.c  the request as the handler sees it
  *   http_body.c     its body
+ *   http_result.c   what handlers return
  *   http_compose.c  the head of an answer
  *   http_response.c the answer as the handler writes it
  *   http_headers.c  the fields of either
+ *   http_encode.c   compression of answers
  *   http_file.c     files for answers
+ *   http_form.c     forms and dates: parsers for lua/gevent/http
  *
  * A connection is driven by one greenlet, in conn:serve. The objects that a
  * handler gets hold the connection and the serial number of their request:
@@ -33,6 +36,9 @@ struct gev_http_settings {
   uint64_t max_requests;
   bool stopping; /* each answer is the last of its connection */
   bool log;      /* conn:serve returns after each answer */
+  bool compress; /* answers that are worth it, at this level, */
+  int compress_level;
+  int64_t compress_min; /* unless they are smaller than this */
   int64_t date_until; /* when the line below is out of date */
   char date[GEV_HTTP_DATE_LINE];
 };
@@ -50,7 +56,7 @@ enum gev_http_state {
 
 /* User values: 1 the stream's userdata, 2 the settings, 3 and 4 the peer's
  * host and port, 5 the message of the last failure, 6 the scheme, 7 the request
- * that is to be logged. */
+ * that is to be logged, or whose end Lua wants to know of. */
 enum { GEV_HTTP_UV_LOGGED = 7 };
 struct gev_http_conn {
   const struct gev_class *cls;
@@ -72,7 +78,9 @@ struct gev_http_conn {
   size_t drained;    /* bytes of the request's body thrown away */
   uint16_t status;   /* of the answer */
   uint16_t fail;     /* the body could not be read: what to answer */
+  struct gev_zstream *z; /* compresses the body; NULL where nothing does */
   uint8_t state, after;
+  uint8_t accepts; /* the coding that the client likes best; 0: none */
   bool idle;      /* waits for the first byte of a request */
   bool late_head; /* waits for the rest of a head */
   bool body_done; /* the request is read to its end */
@@ -89,6 +97,7 @@ struct gev_http_conn {
   bool stale;     /* the answer took its time: `now` is past */
   bool broken;    /* the client is gone, or a write was cut short */
   bool taken;     /* the handler has the stream: not ours any more */
+  bool noted;     /* Lua wants to know when the request is over */
   struct gev_h1 h1;
 };
 
@@ -109,7 +118,7 @@ struct gev_http_req {
   struct gev_http_field fields[];
 };
 
-/* User values 1 to 3 as above. */
+/* User values: 1 the request, 2 and 3 as above. */
 struct gev_http_res {
   const struct gev_class *cls;
   struct gev_http_conn *c;
@@ -131,7 +140,8 @@ extern const struct gev_class gev_http_conn_class, gev_http_settings_class,
 
 /* --- http_conn.c --------------------------------------------------------- */
 
-/* Notes what is told to whoever failed; pops the message on the top. */
+/* Notes what is told to whoever failed, for the connection of the request or
+ * response at `self`; pops the message on the top. */
 void gev_http_set_failure(lua_State *L, struct gev_http_conn *c, int self);
 /* Brings c->now and the Date line up to date. */
 void gev_http_tick(struct gev_http_conn *c);
@@ -141,8 +151,17 @@ void gev_http_tick(struct gev_http_conn *c);
 /* conn:serve(handle [, status]): serves requests until something comes up
  * that is for Lua to decide. Nothing: the connection is over. "error", err,
  * traceback: the handler failed; call it again with the status to answer.
- * "log", req, status, bytes: a request is over; call it again. */
+ * "log", req or nil, status, bytes: a request is over; call it again. */
 int gev_http_serve(lua_State *L);
+
+/* --- http_result.c ------------------------------------------------------- */
+
+/* Joins the list of strings at idx in its place. False: it is none; pushes
+ * why. */
+bool gev_http_join(lua_State *L, int idx);
+bool gev_http_is_status(lua_State *L, int idx);
+/* What stands for headers: its index, 0 for nothing, -1 for what cannot. */
+int gev_http_as_headers(lua_State *L, int idx);
 
 /* --- http_request.c ------------------------------------------------------ */
 
@@ -174,7 +193,9 @@ struct gev_http_head {
   struct gev_http_conn *c;
   lua_State *L;
   const char *error; /* a string on the stack, or a constant */
+  const char *coding; /* Content-Encoding; a tag becomes a weak one */
   int skip;          /* fields of the headers at this index: leave out */
+  int trailers;      /* index of their lines as a string; 0: none */
   bool raw;          /* Connection goes out as it is: 101 */
   bool has_date, has_type, has_length, close;
   uint64_t length;   /* told by the handler */
@@ -188,6 +209,8 @@ struct gev_http_answer {
   int headers; /* table or headers object: what the handler returned */
   int own;     /* headers object of res */
   int64_t length; /* of the body; -1: not known beforehand */
+  const char *coding; /* of the body; NULL for none */
+  bool vary; /* it depends on what the client accepts */
 };
 
 /* Composes the head into `o`, decides on framing and on closing. False, with
@@ -198,11 +221,15 @@ bool gev_http_compose(struct gev_http_head *o, lua_State *L,
 void gev_http_head_init(struct gev_http_head *o, lua_State *L,
                         struct gev_http_conn *c);
 void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
+/* Replaces the table or headers object at idx by its lines. Raises on what may
+ * not be a trailer. */
+void gev_http_trailers(lua_State *L, int idx);
 
 /* --- http_response.c ----------------------------------------------------- */
 
-/* As gev_http_req_new. */
-void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class);
+/* As gev_http_req_new, for the request at `req`. */
+void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class,
+                      int req);
 void gev_http_push_res_class(lua_State *L);
 /* The answer that the response at index `res` describes so far; what it is
  * made of is pushed. */
@@ -220,12 +247,35 @@ ssize_t gev_http_answer_whole(lua_State *L, struct gev_http_conn *c,
 /* The deadline of a wait for the client to read. */
 int64_t gev_http_write_deadline(const struct gev_http_conn *c);
 
+/* Writes the string at idx as a part of the body; the last one if so. Results
+ * as of gev_http_put. Raises where it is not what was announced. */
+ssize_t gev_http_put_part(lua_State *L, struct gev_http_conn *c,
+                          struct gev_http_head *o, int idx, bool last);
+
+/* --- http_encode.c: for servers with set->compress ----------------------- */
+
+/* Notes what the client of the request in c->h1 accepts. */
+void gev_http_accept(struct gev_http_conn *c);
+/* Decides how a whole answer goes out, whose body is the string at `body` (0:
+ * none), and notes it in *a. Returns where the body to send is; pushes it. */
+int gev_http_encode_whole(lua_State *L, struct gev_http_conn *c,
+                          struct gev_http_answer *a, int body);
+/* The same for one that goes out in parts: where c->z is set then, each part
+ * has to go through gev_http_encode, which pushes what to send. */
+void gev_http_encode_stream(lua_State *L, struct gev_http_conn *c,
+                            struct gev_http_answer *a);
+void gev_http_encode(lua_State *L, struct gev_http_conn *c, int idx,
+                     bool last);
+void gev_http_encode_end(struct gev_http_conn *c);
+
 /* --- http_headers.c ------------------------------------------------------ */
 
 /* Pushes a headers object: a view of the request at `req`, or empty (0). */
 void gev_http_headers_new(lua_State *L, int req);
 /* Pushes one made from the table at idx. Raises on what is no header. */
 void gev_http_headers_from(lua_State *L, int idx);
+/* Pushes one with the trailers of a message that is DONE. */
+void gev_http_headers_trailers(lua_State *L, const struct gev_h1 *p);
 /* Field i (from 1) of the headers object at idx; false: there is none. */
 bool gev_http_headers_at(lua_State *L, int idx, lua_Integer i,
                          const char **name, size_t *name_len,
@@ -233,6 +283,10 @@ bool gev_http_headers_at(lua_State *L, int idx, lua_Integer i,
 /* Does the headers object or plain table at idx have a field of this name? */
 bool gev_http_headers_has(lua_State *L, int idx, const char *name,
                           size_t len);
+/* The first value of that name, NULL if there is none. It belongs to a string
+ * in there. */
+const char *gev_http_headers_get(lua_State *L, int idx, const char *name,
+                                 size_t len, size_t *value_len);
 /* The same name, whatever the case? */
 bool gev_http_same(const char *a, const char *b, size_t len);
 
@@ -242,5 +296,6 @@ void gev_open_http_request(lua_State *L, int hub);
 void gev_open_http_response(lua_State *L, int hub);
 void gev_open_http_headers(lua_State *L, int hub);
 void gev_open_http_file(lua_State *L, int hub);
+void gev_open_http_form(lua_State *L, int hub);
 
 #endif

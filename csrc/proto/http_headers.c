@@ -89,25 +89,46 @@ static lua_Integer find(lua_State *L, int idx, lua_Integer i,
   return 0;
 }
 
-static bool table_has(lua_State *L, int idx, const char *wanted, size_t len) {
+/* The value on the top, popped, of a field in a plain table; the first one
+ * of a list. It is the table's, so it outlives the stack. */
+static const char *table_value(lua_State *L, size_t *len) {
+  if (lua_istable(L, -1)) {
+    lua_rawgeti(L, -1, 1);
+    lua_replace(L, -2);
+  }
+  const char *value = "";
+  *len = 0;
+  if (lua_type(L, -1) == LUA_TSTRING) value = lua_tolstring(L, -1, len);
+  lua_pop(L, 1);
+  return value;
+}
+
+static const char *table_get(lua_State *L, int idx, const char *wanted,
+                             size_t len, size_t *value_len) {
   for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
     size_t n;
     if (lua_type(L, -2) != LUA_TSTRING) continue;
     const char *name = lua_tolstring(L, -2, &n);
     if (n == len && gev_http_same(name, wanted, n)) {
-      lua_pop(L, 2);
-      return true;
+      const char *value = table_value(L, value_len);
+      lua_pop(L, 1);
+      return value;
     }
   }
-  return false;
+  return NULL;
+}
+
+const char *gev_http_headers_get(lua_State *L, int idx, const char *name,
+                                 size_t len, size_t *value_len) {
+  const char *value;
+  if (lua_istable(L, idx)) return table_get(L, idx, name, len, value_len);
+  return find(L, idx, 1, name, len, &value, value_len) ? value : NULL;
 }
 
 bool gev_http_headers_has(lua_State *L, int idx, const char *name,
                           size_t len) {
-  const char *value;
   size_t value_len;
-  if (lua_istable(L, idx)) return table_has(L, idx, name, len);
-  return find(L, idx, 1, name, len, &value, &value_len) != 0;
+  return gev_http_headers_get(L, idx, name, len, &value_len) != NULL;
 }
 
 /* h[name] -> value, several joined by ", "; nil */
@@ -319,6 +340,21 @@ void gev_http_headers_from(lua_State *L, int idx) {
     lua_pushvalue(L, -4);
     lua_call(L, 3, 0);
   }
+}
+
+void gev_http_headers_trailers(lua_State *L, const struct gev_h1 *p) {
+  gev_http_headers_new(L, 0);
+  lua_getiuservalue(L, -1, 1);
+  for (uint32_t i = 0; i < p->ntrailers; i++) {
+    size_t len;
+    const char *s = gev_h1_name(p, p->nfields + i, &len);
+    lua_pushlstring(L, s, len);
+    lua_rawseti(L, -2, 2 * (lua_Integer)i + 1);
+    s = gev_h1_value(p, p->nfields + i, &len);
+    lua_pushlstring(L, s, len);
+    lua_rawseti(L, -2, 2 * (lua_Integer)i + 2);
+  }
+  lua_pop(L, 1);
 }
 
 /* http_headers([table]) -> headers */

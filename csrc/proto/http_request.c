@@ -135,6 +135,13 @@ static void get_path(lua_State *L, struct gev_http_req *r) {
   }
 }
 
+static void get_raw_path(lua_State *L, struct gev_http_req *r) {
+  if (r->path.len)
+    push_span(L, r, r->path);
+  else
+    get_path(L, r);
+}
+
 static void get_query(lua_State *L, struct gev_http_req *r) {
   if (r->has_query)
     push_span(L, r, r->query);
@@ -191,6 +198,34 @@ static void get_scheme(lua_State *L, struct gev_http_req *r) {
   get_of_conn(L, 6);
 }
 
+/* Keeps the value on the top, as if the handler had set it. */
+static void keep(lua_State *L, const char *name) {
+  lua_pushcfunction(L, gev_http_set_extra);
+  lua_pushvalue(L, 1);
+  lua_pushstring(L, name);
+  lua_pushvalue(L, -4);
+  lua_call(L, 3, 0);
+}
+
+/* Of a route: none, unless a router has set them. */
+static void get_params(lua_State *L, struct gev_http_req *r) {
+  (void)r;
+  lua_newtable(L);
+  keep(L, "params");
+}
+
+/* The fields after a chunked body, once that was read to its end: nil before,
+ * and where nobody asked for them while the request was served. */
+static void get_trailers(lua_State *L, struct gev_http_req *r) {
+  struct gev_http_conn *c = r->c;
+  if (r->serial != c->serial || !c->body_done) {
+    lua_pushnil(L);
+    return;
+  }
+  gev_http_headers_trailers(L, &c->h1);
+  keep(L, "trailers");
+}
+
 static const struct {
   const char *name;
   void (*get)(lua_State *L, struct gev_http_req *r);
@@ -200,6 +235,8 @@ static const struct {
     {"version", get_version},         {"headers", get_headers},
     {"host", get_host},               {"remote_host", get_remote_host},
     {"remote_port", get_remote_port}, {"scheme", get_scheme},
+    {"raw_path", get_raw_path},       {"params", get_params},
+    {"trailers", get_trailers},
 };
 
 /* upvalue 2: names of fields -> numbers, names of methods -> functions. What
@@ -258,7 +295,35 @@ static int m_takeover(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = {{"takeover", m_takeover}, {NULL, NULL}};
+/* req:_refuse(status, message): the body is no good. The server answers so by
+ * itself, and does not complain of an error that hands the message on. */
+static int m_refuse(lua_State *L) {
+  struct gev_http_req *r = gev_check(L, 1, &gev_http_req_class);
+  lua_Integer status = luaL_checkinteger(L, 2);
+  luaL_checkstring(L, 3);
+  lua_settop(L, 3);
+  if (r->serial != r->c->serial) return 0;
+  r->c->fail = (uint16_t)status;
+  r->c->close = true;
+  gev_http_set_failure(L, r->c, 1);
+  return 0;
+}
+
+/* req:_note(): conn:serve returns "log" when this request is over. */
+static int m_note(lua_State *L) {
+  struct gev_http_req *r = gev_check(L, 1, &gev_http_req_class);
+  if (r->serial != r->c->serial) return 0;
+  lua_getiuservalue(L, 1, GEV_HTTP_UV_CONN);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, GEV_HTTP_UV_LOGGED);
+  r->c->noted = true;
+  return 0;
+}
+
+static const luaL_Reg methods[] = {{"takeover", m_takeover},
+                                   {"_refuse", m_refuse},
+                                   {"_note", m_note},
+                                   {NULL, NULL}};
 
 void gev_open_http_request(lua_State *L, int hub) {
   static const luaL_Reg meta[] = {{"__newindex", m_newindex},

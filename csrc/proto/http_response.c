@@ -114,6 +114,7 @@ ssize_t gev_http_answer_whole(lua_State *L, struct gev_http_conn *c,
                               struct gev_http_answer *a, int body) {
   struct gev_http_head o;
   a->length = body ? (int64_t)lua_rawlen(L, body) : 0;
+  if (c->set->compress) body = gev_http_encode_whole(L, c, a, body);
   if (!gev_http_compose(&o, L, c, a)) {
     lua_pushstring(L, o.error);
     return GEV_HTTP_FAILED;
@@ -130,7 +131,8 @@ void gev_http_push_res_class(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
 }
 
-void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class) {
+void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class,
+                      int req) {
   struct gev_http_res *r = lua_newuserdatauv(L, sizeof *r, 3);
   r->cls = &gev_http_res_class;
   r->c = c;
@@ -139,7 +141,7 @@ void gev_http_res_new(lua_State *L, struct gev_http_conn *c, int class) {
   r->has_headers = r->has_extra = false;
   lua_pushvalue(L, class);
   lua_setmetatable(L, -2);
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, req);
   lua_setiuservalue(L, -2, GEV_HTTP_UV_CONN);
 }
 
@@ -307,40 +309,56 @@ static void begin_stream(lua_State *L, struct gev_http_res *r,
                          struct gev_http_head *o) {
   struct gev_http_answer a;
   gev_http_describe(L, 1, &a);
+  if (r->c->set->compress) gev_http_encode_stream(L, r->c, &a);
   if (!gev_http_compose(o, L, r->c, &a)) luaL_error(L, "%s", o->error);
 }
 
-/* Writes the string at index 2, as a part of the body; the last one if so. */
-static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
-  struct gev_http_conn *c = r->c;
-  struct gev_http_head o;
+ssize_t gev_http_put_part(lua_State *L, struct gev_http_conn *c,
+                          struct gev_http_head *o, int idx, bool last) {
   char line[GEV_H1_CHUNK_LINE_MAX];
   const char *tail = NULL;
-  size_t len = lua_rawlen(L, 2), tail_len = 0;
-  gev_http_head_init(&o, L, c);
-  if (!c->begun) begin_stream(L, r, &o);
+  size_t len = lua_rawlen(L, idx), tail_len = 0;
   check_count(L, c, len);
   if (last && c->counted && !c->bodyless && c->declared > 0)
     luaL_error(L, "the body is shorter than its Content-Length");
+  if (c->z) {
+    gev_http_encode(L, c, idx, last);
+    idx = lua_gettop(L);
+    len = lua_rawlen(L, idx);
+  }
   if (c->bodyless) len = 0;
   if (c->chunked && len) {
-    gev_http_add(&o, line, gev_h1_chunk_line(line, len));
+    gev_http_add(o, line, gev_h1_chunk_line(line, len));
     tail = last ? "\r\n0\r\n\r\n" : "\r\n";
     tail_len = last ? 7 : 2;
   } else if (c->chunked && last) {
     tail = "0\r\n\r\n";
     tail_len = 5;
   }
+  if (c->chunked && last && o->trailers) {
+    lua_pushfstring(L, "%s0\r\n%s\r\n", len ? "\r\n" : "",
+                    lua_tostring(L, o->trailers));
+    tail = lua_tolstring(L, -1, &tail_len);
+  }
   c->sent += len;
   c->finished = last;
   c->stale = true;
-  int text = len ? merge(L, &o, 2) : 0;
-  if (!text && tail_len && tail_len <= (size_t)(o.end - o.at)) {
-    gev_http_add(&o, tail, tail_len);
+  int text = len ? merge(L, o, idx) : 0;
+  if (!text && tail_len && tail_len <= (size_t)(o->end - o->at)) {
+    gev_http_add(o, tail, tail_len);
     tail_len = 0;
   }
-  return after_put(L, gev_hub(L), c, gev_http_put(L, &o, text, tail,
-                                                  tail_len));
+  return gev_http_put(L, o, text, tail, tail_len);
+}
+
+/* Writes the string at index 2, as a part of the body; the last one if so. */
+static int write_part(lua_State *L, struct gev_http_res *r, bool last) {
+  struct gev_http_head o;
+  gev_http_head_init(&o, L, r->c);
+  if (!r->c->begun) begin_stream(L, r, &o);
+  if (last && !lua_isnil(L, 3)) o.trailers = 3;
+  return after_put(L, gev_hub(L), r->c,
+                   gev_http_put_part(L, r->c, &o, 2, last));
 }
 
 /* May something be written now? Else pushes why not and returns false. */
@@ -374,10 +392,12 @@ static int send_whole(lua_State *L, struct gev_http_res *r,
   return after_put(L, gev_hub(L), c, put);
 }
 
-/* res:finish([chunk]) -> res | nil, message, code. Again: does nothing. */
+/* res:finish([chunk [, trailers]]) -> res | nil, message, code. Again: does
+ * nothing. */
 static int m_finish(lua_State *L) {
   struct gev_http_res *r = check(L);
-  lua_settop(L, 2);
+  lua_settop(L, 3);
+  if (!lua_isnil(L, 3)) gev_http_trailers(L, 3);
   if (lua_isnil(L, 2)) {
     lua_pushliteral(L, "");
     lua_replace(L, 2);
@@ -389,7 +409,7 @@ static int m_finish(lua_State *L) {
     return 1;
   }
   if (!may_write(L, r)) return 3;
-  if (r->c->begun) return write_part(L, r, true);
+  if (r->c->begun || !lua_isnil(L, 3)) return write_part(L, r, true);
   struct gev_http_answer a;
   gev_http_describe(L, 1, &a);
   return send_whole(L, r, &a, lua_rawlen(L, 2) ? 2 : 0);
@@ -416,9 +436,17 @@ static int m_send(lua_State *L) {
   return send_whole(L, r, &a, lua_isnil(L, 4) ? 0 : 4);
 }
 
+/* res:_request() -> the request */
+static int m_request(lua_State *L) {
+  check(L);
+  lua_getiuservalue(L, 1, GEV_HTTP_UV_CONN);
+  return 1;
+}
+
 static const luaL_Reg methods[] = {{"write", m_write},
                                    {"finish", m_finish},
                                    {"_send", m_send},
+                                   {"_request", m_request},
                                    {NULL, NULL}};
 
 void gev_open_http_response(lua_State *L, int hub) {

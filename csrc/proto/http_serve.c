@@ -91,10 +91,12 @@ static void begin_request(struct gev_http_conn *c) {
   c->expect = c->h1.expect_continue;
   c->body_done = !c->h1.has_body;
   c->budget = c->set->body_timeout;
+  if (c->set->compress) gev_http_accept(c);
 }
 
 static int refuse_head(lua_State *L, struct gev_http_conn *c,
                        unsigned status) {
+  c->accepts = 0;
   c->head = c->http10 = c->expect = c->keep_alive = false;
   c->body_done = false;
   c->fail = (uint16_t)status;
@@ -186,7 +188,7 @@ static int call_handler(lua_State *L, struct gev_hub *h,
     lua_pushvalue(L, REQ);
     lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
   }
-  gev_http_res_new(L, c, RES_CLASS);
+  gev_http_res_new(L, c, RES_CLASS, REQ);
   if (c->body_done) gev_h1_next(&c->h1);
   lua_pushvalue(L, HANDLE);
   lua_pushvalue(L, REQ);
@@ -195,24 +197,6 @@ static int call_handler(lua_State *L, struct gev_hub *h,
 }
 
 /* --- what it returned ---------------------------------------------------- */
-
-/* Joins the list of strings at idx in its place. */
-static bool join(lua_State *L, int idx) {
-  luaL_Buffer b;
-  lua_Integer n = (lua_Integer)lua_rawlen(L, idx);
-  luaL_buffinit(L, &b);
-  for (lua_Integer i = 1; i <= n; i++) {
-    if (lua_rawgeti(L, idx, i), !lua_isstring(L, -1)) {
-      lua_pushfstring(L, "part %I of the body is a %s, not a string", i,
-                      luaL_typename(L, -1));
-      return false;
-    }
-    luaL_addvalue(&b);
-  }
-  luaL_pushresult(&b);
-  lua_replace(L, idx);
-  return true;
-}
 
 /* Hands a body that comes in parts to the function of the settings, with
  * status and headers as the handler gave them; then we are back here. */
@@ -256,25 +240,15 @@ static int complete(lua_State *L, struct gev_http_conn *c) {
   if (c->finished) return go(c, GEV_HTTP_ANSWERED);
   if (c->counted && !c->bodyless && c->declared > 0)
     return go(c, GEV_HTTP_OVER); /* cut: the client must see it */
-  c->finished = true;
-  if (!c->chunked || c->bodyless) return go(c, GEV_HTTP_ANSWERED);
+  if ((!c->chunked && !c->z) || c->bodyless) {
+    c->finished = true;
+    return go(c, GEV_HTTP_ANSWERED);
+  }
   struct gev_http_head o;
   gev_http_head_init(&o, L, c);
-  gev_http_add(&o, "0\r\n\r\n", 5);
-  return written(c, gev_http_put(L, &o, 0, NULL, 0), GEV_HTTP_ANSWERED);
-}
-
-static bool is_status(lua_State *L, int idx) {
-  lua_Integer n = lua_tointeger(L, idx);
-  return lua_isinteger(L, idx) && n >= 200 && n <= 599;
-}
-
-/* What may stand for headers: 0 for nothing, -1 for what cannot. */
-static int check_headers(lua_State *L, int idx) {
-  if (lua_isnoneornil(L, idx)) return 0;
-  if (lua_istable(L, idx) || gev_test(L, idx, &gev_http_headers_class))
-    return idx;
-  return -1;
+  lua_pushliteral(L, "");
+  return written(c, gev_http_put_part(L, c, &o, lua_gettop(L), true),
+                 GEV_HTTP_ANSWERED);
 }
 
 /* The body at idx, after a status at `status` and headers (0: none). */
@@ -294,7 +268,7 @@ static int answer_body(lua_State *L, struct gev_hub *h,
         lua_settop(L, idx);
         return call_parts(L, h, c, status, headers, idx);
       }
-      if (!join(L, idx)) return failed_by(L, c);
+      if (!gev_http_join(L, idx)) return failed_by(L, c);
       return answer(L, c, status, headers, idx);
     case LUA_TFUNCTION:
       return call_parts(L, h, c, status, headers, idx);
@@ -318,8 +292,8 @@ static int answer_results(lua_State *L, struct gev_hub *h,
   if (c->finished) return go(c, GEV_HTTP_ANSWERED);
   if (type != LUA_TNUMBER) return answer_body(L, h, c, 0, 0, FIRST);
   lua_settop(L, FIRST + 2);
-  int headers = check_headers(L, FIRST + 1);
-  if (!is_status(L, FIRST) || headers < 0) {
+  int headers = gev_http_as_headers(L, FIRST + 1);
+  if (!gev_http_is_status(L, FIRST) || headers < 0) {
     lua_pushfstring(L, "a handler returns a body, or status (200 to 599), "
                     "headers (a table), body; got %s, %s",
                     luaL_tolstring(L, FIRST, NULL),
@@ -343,18 +317,36 @@ static int handled(lua_State *L, struct gev_hub *h, struct gev_http_conn *c,
 
 /* --- after the answer ---------------------------------------------------- */
 
+/* "log", request or nil (its head was refused), status, bytes */
+static int tell(lua_State *L, struct gev_http_conn *c, unsigned status) {
+  lua_pushliteral(L, "log");
+  lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
+  lua_pushnil(L);
+  lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
+  lua_pushinteger(L, status);
+  lua_pushinteger(L, (lua_Integer)c->sent);
+  c->noted = false;
+  return 4;
+}
+
 /* The request is over: who still holds it, holds it in vain. */
 static int answered(lua_State *L, struct gev_http_conn *c) {
   c->serial++;
   c->state = GEV_HTTP_NEXT;
-  if (!c->set->log) return GO;
-  lua_pushliteral(L, "log");
-  if (lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED) == LUA_TNIL) return GO;
-  lua_pushnil(L);
-  lua_setiuservalue(L, CONN, GEV_HTTP_UV_LOGGED);
-  lua_pushinteger(L, c->status);
-  lua_pushinteger(L, (lua_Integer)c->sent);
-  return 4;
+  if (c->z) gev_http_encode_end(c);
+  return c->set->log || c->noted ? tell(L, c, c->status) : GO;
+}
+
+/* The connection is. A request that was cut short is told of, too: with the
+ * status that was begun, 101 for a stream that was taken over, and 499, as
+ * others do, where the client went before there was any. */
+static int over(lua_State *L, struct gev_http_conn *c) {
+  if (!c->set->log && !c->noted) return 0;
+  bool told = lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED) == LUA_TNIL;
+  lua_pop(L, 1);
+  if (told) return 0;
+  if (!c->begun) c->sent = 0;
+  return tell(L, c, c->taken ? 101 : c->begun ? c->status : 499);
 }
 
 static void begin_linger(struct gev_http_conn *c) {
@@ -442,7 +434,7 @@ static int step(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
     case GEV_HTTP_NEXT: return next(L, h, c);
     case GEV_HTTP_DRAINING: return drain(L, h, c);
     case GEV_HTTP_LINGERING: return linger(L, h, c);
-    default: return 0;
+    default: return over(L, c);
   }
 }
 
@@ -461,7 +453,8 @@ static int not_woken(lua_State *L, struct gev_http_conn *c,
     int n = refuse_head(L, c, 408);
     return n == GO ? run(L, gev_hub(L), c) : n;
   }
-  return 0;
+  c->state = GEV_HTTP_OVER;
+  return over(L, c);
 }
 
 static int run_k(lua_State *L, int status, lua_KContext io) {
@@ -485,8 +478,10 @@ int gev_http_serve(lua_State *L) {
   gev_http_push_req_class(L);
   gev_http_push_res_class(L);
   if (answer_status) {
-    if (c->begun || c->broken || c->writing || c->taken) return 0;
-    refuse(L, c, answer_status);
+    if (c->begun || c->broken || c->writing || c->taken)
+      go(c, GEV_HTTP_OVER);
+    else
+      refuse(L, c, answer_status);
   }
   return run(L, h, c);
 }

@@ -32,13 +32,15 @@ static void describe(lua_State *L, void *on) {
 /* By the public function that waits. */
 static const char *const callers[] = {"Event:wait", "AsyncResult:get",
                                       "AsyncResult:wait", "Group:join",
-                                      "Nursery:join", NULL};
+                                      "Nursery:join", "ThreadPool:join",
+                                      NULL};
 static const struct gev_waitop wait_ops[] = {
     {"Event:wait", false, gev_waitq_cancel, describe},
     {"AsyncResult:get", false, gev_waitq_cancel, describe},
     {"AsyncResult:wait", false, gev_waitq_cancel, describe},
     {"Group:join", false, gev_waitq_cancel, describe},
     {"Nursery:join", false, gev_waitq_cancel, describe},
+    {"ThreadPool:join", false, gev_waitq_cancel, describe},
 };
 
 static int lib_event(lua_State *L) {

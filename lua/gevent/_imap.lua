@@ -55,6 +55,15 @@ end
 
 -- imap --------------------------------------------------------------------------
 
+-- Calls fn when what a pool has spawned is done: a greenlet, an AsyncResult.
+local function whendone(result, fn)
+  if result.rawlink then return result:rawlink(fn) end
+  core.spawn_raw(function()
+    result:wait()
+    fn()
+  end)
+end
+
 -- Spawns for each item, as the pool and `slots` permit, and hands what was
 -- spawned to `queue`: in order at once, else when it is done.
 local function feed(job)
@@ -65,7 +74,7 @@ local function feed(job)
       job.queue:put(result)
     else
       job.running = job.running + 1
-      result:rawlink(function()
+      whendone(result, function()
         job.running = job.running - 1
         job.queue:put_nowait(result)
         if job.fed and job.running == 0 then job.queue:close() end

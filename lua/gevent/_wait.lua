@@ -26,11 +26,9 @@ end
 
 local function checkgreenlets(list, fname)
   checklist(list, fname, 3)
-  for i, greenlet in ipairs(list) do
-    if not core.isgreenlet(greenlet) then
-      badargument(2, 1, fname, ("item %d is no greenlet but a %s"):format(
-        i, type(greenlet)))
-    end
+  local i, kind = core.notgreenlet(list)
+  if i then
+    badargument(2, 1, fname, ("item %d is no greenlet but a %s"):format(i, kind))
   end
 end
 
@@ -39,15 +37,19 @@ local function remaining(deadline)
   return deadline and math.max(0, deadline - core.monotonic())
 end
 
--- Takes up to `count` objects; stops early at the deadline or where `visit`
--- says so.
-local function collect(waiter, count, deadline, visit)
+-- Takes up to `count` objects; stops early at the deadline.
+local function collect(waiter, count, deadline)
+  return waiter:collect(count, remaining(deadline))
+end
+
+-- The same, one by one, each for `visit`, which may raise.
+local function visiteach(waiter, count, deadline, visit)
   local ready = {}
   while #ready < count do
     local object = waiter:take(remaining(deadline))
     if object == nil then break end
     ready[#ready + 1] = object
-    if visit then visit(object) end
+    visit(object)
   end
   return ready
 end
@@ -80,8 +82,10 @@ local function joinall(list, timeout, opts)
   local deadline = checktimeout(timeout, "joinall", 2)
   local count = atmost(opts and opts.count, list, "joinall")
   local waiter <close> = core.multiwait(list, "joinall")
-  return collect(waiter, count, deadline,
-    opts and opts.raise_error and raisefailure)
+  if opts and opts.raise_error then
+    return visiteach(waiter, count, deadline, raisefailure)
+  end
+  return collect(waiter, count, deadline)
 end
 
 --- Kills the greenlets, and waits until they are dead.

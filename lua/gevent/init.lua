@@ -50,6 +50,14 @@ function gevent.get_hub()
   return core.hub
 end
 
+-- Fields of the hub that are made when somebody asks for them.
+setmetatable(core.hubfields, {__index = function(fields, name)
+  if name ~= "threadpool" then return nil end
+  local pool = require("gevent.threadpool").ThreadPool()
+  fields.threadpool = pool
+  return pool
+end})
+
 -- What is written in C, for LDoc ------------------------------------------------
 
 --- Starts a greenlet, which runs when the current one next blocks.
@@ -256,7 +264,7 @@ end
 -- @function Timeout:close
 
 --- The event loop of a Lua state. Fields to set: `exception_stream`,
--- `handle_error`, `resolver`.
+-- `handle_error`, `resolver`, `threadpool`.
 -- @type Hub
 
 --- Waits until nothing is left that could wake anybody; main greenlet only.
@@ -277,7 +285,9 @@ end
 -- @function Hub:backend_timeout
 -- @treturn ?number seconds
 
---- Counts of what is alive and of what was done.
+--- Counts of what is alive: `greenlets`, `blocked` (by what they wait in), `ready`,
+-- `timers`, `handles`; of what was done: `switches`, `polls`; and `lag`, the
+-- seconds by which the last timer was late.
 -- @function Hub:stats
 -- @treturn table
 

@@ -143,11 +143,16 @@ end
 
 -- Accepting -------------------------------------------------------------------------
 
+local function writeto(log, text)
+  if type(log) == "function" then return log(text) end
+  log:write(text, "\n")
+end
+
+-- A log that fails must not end the server.
 local function complain(self, message)
   local log = self.error_log
   if log == false then return end
-  log = log or io.stderr
-  log:write(("%s: %s\n"):format(self, message))
+  core.pcall(writeto, log or io.stderr, ("%s: %s"):format(self, message))
 end
 
 -- The TLS socket, or nothing: what a client does wrong is worth a line in a log
@@ -158,7 +163,8 @@ local function secure(self, sock, host, port)
   if tls then
     self._active[core.getcurrent()] = tls
   elseif self.error_log then
-    complain(self, ("handshake with %s:%s: %s"):format(host, port, message))
+    local peer = port and ("%s:%d"):format(host, port) or "a client"
+    complain(self, ("handshake with %s: %s"):format(peer, message))
   end
   return tls
 end
@@ -247,8 +253,12 @@ local function setssl(self, opts)
     error(("bad option 'ssl_context' (SSLContext expected, got %s)"):format(
       type(context)), 4)
   end
+  local timeout = opts.handshake_timeout
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    error("bad option 'handshake_timeout' (seconds must be a number >= 0)", 4)
+  end
   self.ssl_context = context
-  self.handshake_timeout = opts.handshake_timeout or HANDSHAKE_TIMEOUT
+  self.handshake_timeout = timeout or HANDSHAKE_TIMEOUT
 end
 
 local function init(self, listener, handle, opts)

@@ -5,6 +5,8 @@
 local core = require "gevent._core"
 local ssl = require "gevent.ssl"
 local waiting = require "gevent._wait"
+require "gevent.config" -- which chooses the resolver
+local resolver = require "gevent.resolver"
 
 local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
 local BACKLOG = 1024
@@ -19,13 +21,7 @@ local socket = {
 
 -- names ----------------------------------------------------------------------
 
--- The look-up of that name: of the resolver that was chosen, else of the
--- thread pool.
-local function lookup(name, ...)
-  local resolver = core.hub.resolver
-  if resolver then return resolver[name](resolver, ...) end
-  return core[name](...)
-end
+local lookup = resolver.lookup
 
 --- Looks up the addresses of a host, and the port of a service.
 -- @tparam ?string host
@@ -51,36 +47,18 @@ end
 --- The first IPv4 address of a host.
 -- @tparam string name
 -- @return address; or nil, message, "EAI_..."
-function socket.gethostbyname(name)
-  if core.isnumeric(name) == "inet" then return name end
-  local list, message, code = socket.getaddrinfo(name, nil, {family = "inet"})
-  if not list then return nil, message, code end
-  return list[1].host
-end
+function socket.gethostbyname(name) return lookup("gethostbyname", name) end
 
 --- The name of a host and its IPv4 addresses.
 -- @tparam string name
 -- @treturn[1] table `{name=, aliases={...}, addresses={...}}`
 -- @return[2] nil, message, "EAI_..."
-function socket.gethostbyname_ex(name)
-  local list, message, code = socket.getaddrinfo(name, nil,
-    {family = "inet", flags = "canonname"})
-  if not list then return nil, message, code end
-  local addresses = {}
-  for i, address in ipairs(list) do addresses[i] = address.host end
-  local canonical = list[1].canonname or name
-  local aliases = canonical ~= name and {name} or {}
-  return {name = canonical, aliases = aliases, addresses = addresses}
-end
+function socket.gethostbyname_ex(name) return lookup("gethostbyname_ex", name) end
 
 --- The name of a numeric address.
 -- @tparam string ip
 -- @return as `gethostbyname_ex`
-function socket.gethostbyaddr(ip)
-  local name, message, code = socket.getnameinfo(ip, 0, "namereqd")
-  if not name then return nil, message, code end
-  return {name = name, aliases = {}, addresses = {ip}}
-end
+function socket.gethostbyaddr(ip) return lookup("gethostbyaddr", ip) end
 
 --- The name of this machine.
 -- @function gethostname
@@ -90,15 +68,7 @@ socket.gethostname = core.gethostname
 --- The full name of a host: the canonical one, if there is one with a dot.
 -- @tparam[opt] string name this machine by default
 -- @treturn string
-function socket.getfqdn(name)
-  if name == nil or name == "" or name == "0.0.0.0" then name = core.gethostname() end
-  if core.isnumeric(name) then
-    return socket.getnameinfo(name, 0, "namereqd") or name
-  end
-  local list = socket.getaddrinfo(name, nil, {flags = "canonname"})
-  local canonical = list and list[1].canonname
-  return canonical and canonical:find(".", 1, true) and canonical or name
-end
+function socket.getfqdn(name) return lookup("getfqdn", name) end
 
 -- bind and connect by name ------------------------------------------------------
 

@@ -1,9 +1,9 @@
 -- gevent.http.response: methods of responses that need no C (private; `write`
 -- and `finish` are in the core). Adds them to the core's class.
 local core = require "gevent._core"
-local typeof = require "gevent.http.types"
+local events = require "gevent.http.events"
+local file = require "gevent.http.file"
 
-local PIECE = 65536 -- bytes of a file in memory at a time
 local SAME_SITE = {strict = "Strict", lax = "Lax", none = "None"}
 local REDIRECTS = {
   [300] = true, [301] = true, [302] = true, [303] = true, [307] = true, [308] = true,
@@ -70,44 +70,29 @@ function methods:send(status, headers, body)
   return self:finish()
 end
 
-local function sendpieces(res, file, size)
-  local left = size
-  while left > 0 do
-    local piece, message, code = file:read(math.min(left, PIECE))
-    if not piece then return nil, message, code end
-    if piece == "" then return nil, "the file has become shorter", "truncated" end
-    left = left - #piece
-    local ok
-    ok, message, code = res:write(piece)
-    if not ok then return nil, message, code end
-  end
-  return res:finish()
-end
-
-local missing = {ENOENT = true, ENOTDIR = true, EISDIR = true, ENAMETOOLONG = true,
-  EACCES = true, ELOOP = true}
-
---- Sends a regular file. One that is not there, or not to be read, is answered
--- with 404.
+--- Sends a regular file, or the parts of it that the client asks for. One that
+-- is not there, or not to be read, is answered with 404. ETag and Last-Modified
+-- are sent, and the conditions of the request obeyed, unless `res.status` was set
+-- to something else than 200.
 -- @tparam string path
--- @tparam[opt] table opts `type` (content type; else by the extension)
+-- @tparam[opt] table opts `root`: the directory that `path` is in, and cannot leave;
+-- `type` (content type; else by the extension), `max_age` (seconds, Cache-Control),
+-- `filename` (the client is to save it under that name)
 -- @return the response; or nil, message, code
 function methods:sendfile(path, opts)
   if self.started then error("the answer has begun already", 2) end
-  local file, size, code = core.http_file(path)
-  if not file then
-    local status = missing[code] and 404 or 500
-    self:_send(status, nil, status == 404 and "Not Found\n" or "Internal Server Error\n")
-    return nil, size, code
-  end
-  local _file <close> = file
-  local headers = self.headers
-  if not headers["content-type"] then
-    headers["Content-Type"] = opts and opts.type or typeof(path)
-  end
-  headers["Content-Length"] = size
-  if size == 0 then return self:finish() end
-  return sendpieces(self, file, size)
+  opts = opts or {}
+  local opened <close>, size, time, nanoseconds = core.http_file(path, opts.root)
+  if not opened then return file.missing(self, size, time) end
+  return file.send(self, path, opts, opened, size, time, nanoseconds)
+end
+
+--- Begins an answer of server-sent events: `events:send(data [, {event=, id=,
+-- retry=}])`, `events:comment([text])`.
+-- @return the events; or nil, message, code where the client is gone
+function methods:events()
+  if self.started then error("the answer has begun already", 2) end
+  return events(self)
 end
 
 --- Sends the client elsewhere.
@@ -130,6 +115,15 @@ local function checkpart(what, text, pattern)
   return text
 end
 
+-- Names by which browsers know how a cookie was set; they drop it otherwise.
+local function checkprefix(name, opts)
+  local prefix = name:lower():match("^__%a+%-")
+  if prefix == "__secure-" and not opts.secure
+    or prefix == "__host-" and not (opts.secure and opts.path == "/" and not opts.domain) then
+    error(("bad name of a cookie: '%s' needs other attributes"):format(name), 3)
+  end
+end
+
 --- Adds a Set-Cookie field.
 -- @tparam string name
 -- @tparam string value without spaces, quotes, commas, semicolons, backslashes
@@ -137,10 +131,12 @@ end
 -- as of `os.time`), `secure`, `http_only`, `same_site` ("strict", "lax", "none"),
 -- `partitioned`
 function methods:set_cookie(name, value, opts)
+  if self.started then error("the answer has begun already", 2) end
   opts = opts or {}
   checkpart("name", name, "[^%w!#$%%&'*+%-.^_`|~]")
   if name == "" then error("bad name of a cookie: it is empty", 2) end
   checkpart("value", value, '[%c%s",;\\\127-\255]')
+  checkprefix(name, opts)
   local parts = {name .. "=" .. value}
   local function add(attribute, text)
     parts[#parts + 1] = text and attribute .. "=" .. text or attribute
@@ -149,7 +145,7 @@ function methods:set_cookie(name, value, opts)
   if opts.domain then add("Domain", checkpart("domain", opts.domain, "[^%w.:%-]")) end
   if opts.max_age then add("Max-Age", ("%d"):format(opts.max_age)) end
   if opts.expires then
-    add("Expires", os.date("!%a, %d %b %Y %H:%M:%S GMT", opts.expires))
+    add("Expires", core.http_date(opts.expires))
   end
   if opts.secure then add("Secure") end
   if opts.http_only then add("HttpOnly") end

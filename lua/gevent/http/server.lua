@@ -2,11 +2,14 @@
 -- each request is in the core; here is what a connection and a server need.
 local core = require "gevent._core"
 local base = require "gevent.server"
-require "gevent.http.request"
+local discard = require "gevent.http.request"
 local writeparts = require "gevent.http.response"
 
 local StreamServer = base.StreamServer
 local STOP_TIMEOUT = 1 -- seconds, as StreamServer's
+
+local COMPRESS_LEVEL = 5 -- of 1 to 9
+local COMPRESS_MIN = 1024 -- bytes: less is not worth it
 
 local DEFAULTS = {
   max_request_line = 4096,       -- bytes: 414
@@ -25,9 +28,9 @@ local Server = base.subclass("http.Server", StreamServer)
 
 -- Logs ----------------------------------------------------------------------------
 
-local function writeto(log, text)
+local function writeto(log, text, ...)
   if type(log) == "function" then
-    log(text)
+    log(text, ...)
   else
     log:write(text, "\n")
   end
@@ -39,18 +42,23 @@ local function quoted(text)
   end)
 end
 
--- One line in the "combined" format of other servers.
-local function logline(req, status, bytes)
-  local headers = req.headers
-  return ('%s - - [%s] "%s %s HTTP/%s" %d %d "%s" "%s"'):format(
-    req.remote_host or "-", os.date("%d/%b/%Y:%H:%M:%S %z"), quoted(req.method),
-    quoted(req.target), req.version, status, bytes, quoted(headers["referer"]),
-    quoted(headers["user-agent"]))
+-- One line in the "combined" format of other servers. There is no request
+-- where its head was refused.
+local function logline(req, status, bytes, host)
+  local line, referer, agent = "-", nil, nil
+  if req then
+    local headers = req.headers
+    line = ("%s %s HTTP/%s"):format(quoted(req.method), quoted(req.target), req.version)
+    referer, agent = headers["referer"], headers["user-agent"]
+  end
+  return ('%s - - [%s] "%s" %d %d "%s" "%s"'):format(host or "-",
+    os.date("%d/%b/%Y:%H:%M:%S %z"), line, status, bytes, quoted(referer), quoted(agent))
 end
 
 -- A log that fails must not end the connection.
-local function logged(self, ...)
-  local ok, err = core.pcall(writeto, self.log, logline(...))
+local function logged(self, req, status, bytes, host)
+  local ok, err = core.pcall(writeto, self.log, logline(req, status, bytes, host), req,
+    status, bytes)
   if not ok then core.report(tostring(self) .. ": log", err) end
 end
 
@@ -89,7 +97,8 @@ function Server:_serve(sock, host, port)
   local what, a, b, c = conn:serve(handle)
   while what do
     if what == "log" then
-      logged(self, a, b, c)
+      if a then discard(a) end
+      if self.log then logged(self, a, b, c, host) end
       what, a, b, c = conn:serve(handle)
     else
       what, a, b, c = failed(self, conn, a, b)
@@ -118,8 +127,22 @@ Server.close = Server.stop
 
 -- Making --------------------------------------------------------------------------------
 
+-- `compress`: true, or a table.
+local function compression(opts, all)
+  local how = opts.compress
+  if not how then return end
+  if how == true then how = {} end
+  if type(how) ~= "table" then
+    error(("bad option 'compress' (table or boolean expected, got %s)"):format(
+      type(how)), 4)
+  end
+  all.compress_level = how.level or COMPRESS_LEVEL
+  all.compress_min = how.min or COMPRESS_MIN
+end
+
 local function settings(opts)
   local all = {max_requests = opts.max_requests, log = opts.log and true}
+  compression(opts, all)
   for name, default in pairs(DEFAULTS) do
     if opts[name] == nil then all[name] = default else all[name] = opts[name] end
   end
@@ -128,9 +151,9 @@ end
 
 local function checklog(opts, name)
   local log = opts[name]
-  if log and type(log) ~= "function" and type(log) ~= "table"
+  if log and log ~= true and type(log) ~= "function" and type(log) ~= "table"
     and type(log) ~= "userdata" then
-    error(("bad option '%s' (function, stream or false expected, got %s)"):format(
+    error(("bad option '%s' (function, stream or boolean expected, got %s)"):format(
       name, type(log)), 4)
   end
 end
@@ -141,7 +164,7 @@ end
 -- @tparam function handle `handle(req, res)`
 -- @tparam[opt] table opts StreamServer's, and max_request_line,
 -- max_header_bytes, max_headers, max_body_bytes, header_timeout, body_timeout,
--- keepalive_timeout, write_timeout, max_requests, log, error_log
+-- keepalive_timeout, write_timeout, max_requests, compress, log, error_log
 function Server.new(class, listener, handle, opts)
   opts = opts or {}
   checklog(opts, "log")
@@ -152,6 +175,8 @@ function Server.new(class, listener, handle, opts)
   self.scheme = self.ssl_context and "https" or "http"
   self.log = opts.log or nil
   self.stopping = false
+  if self.log == true then self.log = io.stderr end
+  if self.error_log == true then self.error_log = io.stderr end
   return self
 end
 

@@ -1,0 +1,148 @@
+--- A way into the running process: a prompt of Lua over a socket.
+-- Whoever can connect can do anything, so it listens on the loopback interface or
+-- a Unix socket, and nowhere else unless told.
+--
+--     local backdoor = require "gevent.backdoor"
+--     backdoor.BackdoorServer("unix:/run/app.sock", {app = app}):start()
+--
+-- Then `nc -U /run/app.sock`, or `telnet 127.0.0.1 PORT`.
+-- @module gevent.backdoor
+local core = require "gevent._core"
+local server = require "gevent.server"
+local socket = require "gevent.socket"
+local util = require "gevent.util"
+
+local LONGEST = 65536 -- bytes of a line
+local HELP = [[
+Expressions are printed, statements are run; "= x" works, too. Here are:
+  greenlets()  every greenlet, what it waits on, its stack
+  stats()      counts of the hub
+  print(...)   to this connection
+  quit()       ends this connection only
+]]
+
+-- The session ---------------------------------------------------------------------------
+
+local Quit = core.exception("Quit")
+
+local function texts(...)
+  local list = table.pack(...)
+  for i = 1, list.n do list[i] = tostring(list[i]) end
+  return table.concat(list, "\t")
+end
+
+local function sendprint(sock, ...)
+  sock:sendall(texts(...) .. "\n")
+end
+
+-- What the code of a session sees: its own names, those of `env`, the globals.
+local function newenv(sock, env)
+  local own = {
+    print = function(...) sendprint(sock, ...) end,
+    greenlets = function() sock:sendall(util.format_run_info()) end,
+    help = function() sock:sendall(HELP) end,
+    quit = function() error(Quit("quit"), 0) end,
+    stats = function()
+      local names = {}
+      local stats = core.hub:stats()
+      for name in pairs(stats) do names[#names + 1] = name end
+      table.sort(names)
+      for _, name in ipairs(names) do sendprint(sock, name, stats[name]) end
+    end,
+  }
+  return setmetatable(own, {
+    __index = function(_, name)
+      local value = env and env[name]
+      if value == nil then value = _G[name] end
+      return value
+    end,
+    __newindex = env and function(_, name, value) env[name] = value end or nil,
+  })
+end
+
+-- The code as a function, else the message; `more` if it is not complete.
+local function compile(code, env)
+  local expression = code:gsub("^%s*=", "", 1)
+  local fn = load("return " .. expression, "=backdoor", "t", env)
+  if fn then return fn end
+  local message
+  fn, message = load(code, "=backdoor", "t", env)
+  return fn, message, not fn and message:find("<eof>'?$") ~= nil
+end
+
+local function run(sock, fn)
+  local results = table.pack(core.xpcall(fn, function(err)
+    if core.isinstance(err, Quit) then return err end
+    return debug.traceback(tostring(err), 2)
+  end))
+  if results[1] then
+    if results.n > 1 then sendprint(sock, table.unpack(results, 2, results.n)) end
+  elseif core.isinstance(results[2], Quit) then
+    return false
+  else
+    sendprint(sock, results[2])
+  end
+  return true
+end
+
+local function session(sock, env, banner)
+  local names = newenv(sock, env)
+  local code = ""
+  sock:sendall(banner)
+  while sock:sendall(code == "" and "> " or ">> ") do
+    local line = sock:readuntil("\n", LONGEST)
+    if not line then return end
+    code = code .. line:gsub("\r?\n$", "\n")
+    local fn, message, more = compile(code, names)
+    if not more or #code > LONGEST then
+      code = ""
+      if fn then
+        if not run(sock, fn) then return end
+      else
+        sendprint(sock, message)
+      end
+    end
+  end
+end
+
+-- The server ----------------------------------------------------------------------------
+
+-- A port alone means the loopback interface here.
+local function checklistener(listener, remote)
+  if type(listener) == "userdata" or remote then return listener end
+  if math.type(listener) == "integer" then return "127.0.0.1:" .. listener end
+  if type(listener) == "string" then
+    if listener:find("^%d+$") then return "127.0.0.1:" .. listener end
+    if listener:find("^:%d+$") then return "127.0.0.1" .. listener end
+    local host = listener:match("^%[?(.-)%]?:%d+$")
+    if host and host ~= "localhost" and host ~= "::1" and not host:find("^127%.") then
+      error(("bad argument #1 to 'BackdoorServer' (%s can be reached by others: "
+        .. "give {remote=true} if that is meant)"):format(listener), 3)
+    end
+  end
+  return listener
+end
+
+--- Makes a server; a StreamServer.
+-- @function BackdoorServer
+-- @param listener as StreamServer's; a port alone is one of 127.0.0.1
+-- @tparam[opt] table env names that the code sees, and where its globals go; each
+-- connection has names of its own otherwise
+-- @tparam[opt] table opts `remote` (boolean): other interfaces than loopback may
+-- be listened on; `banner` (string)
+-- @treturn StreamServer
+local function new(listener, env, opts)
+  if env ~= nil and type(env) ~= "table" then
+    error(("bad argument #2 to 'BackdoorServer' (table expected, got %s)"):format(
+      type(env)), 2)
+  end
+  opts = opts or {}
+  listener = checklistener(listener, opts.remote)
+  local banner = opts.banner or ("%s, gevent backdoor of %s; help() tells more\n")
+    :format(_VERSION, socket.gethostname())
+  return server.StreamServer(listener, function(sock)
+    session(sock, env, banner)
+  end)
+end
+
+return {BackdoorServer = new}
