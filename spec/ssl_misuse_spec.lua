@@ -5,6 +5,7 @@ local helper = require "helper"
 local tls = require "helper_tls"
 local gevent = require "gevent"
 local socket = require "gevent.socket"
+local ssl = require "gevent.ssl"
 local it = helper.it
 
 local failure = tls.failure
@@ -185,5 +186,15 @@ describe("wrap_socket", function()
     assert.equal("ESSL", code)
     assert.is_false(a.closed)
     close(a, b)
+  end)
+end)
+
+describe("contexts that nobody needs any more", function()
+  it("are collected, though most of them is not Lua's", function()
+    local alive = setmetatable({}, {__mode = "k"})
+    for _ = 1, 2000 do alive[assert(ssl.SSLContext())] = true end
+    local count = 0
+    for _ in pairs(alive) do count = count + 1 end
+    assert.is_true(count < 1900, count .. " of 2000 are alive")
   end)
 end)

@@ -11,7 +11,10 @@
 
 const struct gev_class gev_tls_context_class = {"SSLContext", NULL, NULL};
 
-enum { SESSIONS = 2048 }; /* kept for TLS 1.2 clients without tickets */
+enum {
+  SESSIONS = 2048,  /* kept for TLS 1.2 clients without tickets */
+  CONTEXT_KIB = 10, /* that the collector cannot see */
+};
 
 struct gev_tls_context *gev_tls_checkcontext(lua_State *L, int idx) {
   struct gev_tls_context *c = gev_check(L, idx, &gev_tls_context_class);
@@ -93,6 +96,7 @@ static int lib_context(lua_State *L) {
   if (!c->ctx) return gev_tls_fail(L, "out of memory");
   set_defaults(c->ctx);
   gev_tls_new_terms(c);
+  lua_gc(L, LUA_GCSTEP, CONTEXT_KIB);
   return 1;
 }
 
