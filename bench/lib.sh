@@ -12,6 +12,7 @@ load=$out/load tls_load=$out/tls_load
 tls_file=$out/16m  # what an HTTPS server serves
 work=$(mktemp -d) || exit 1
 server=
+server_args=
 
 say() { echo "$*" >&2; }
 
@@ -129,12 +130,14 @@ gone() {
   return 1
 }
 
-# start FIGURE NAME [WRAPPER...]: starts a server; sets server (its process) and
+# start FIGURE NAME [WRAPPER...]: starts a server, with $server_args after its
+# port; sets server (its process) and
 # port. The wrapper (taskset, valgrind, strace -D) must keep the process, so
 # that $! is the server. The load generator waits until it listens.
 start() {
   port=$("$load" -F) || exit 1
-  server_command="$(command_of "$1" "$2" "$port")"
+  # shellcheck disable=SC2086
+  server_command=$(command_of "$1" "$2" "$port" $server_args)
   if [ "$1" = http_static ]; then # the last argument; nginx serves its -p
     head -c 10240 /dev/zero | tr '\0' x >"$work/file.txt"
     case $2 in nginx*) ;; *) server_command="$server_command $work" ;; esac

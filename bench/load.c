@@ -8,6 +8,9 @@
  *   -s BYTES (64)         echo: size of a message
  *   -H PATH               HTTP instead of echo: GET PATH, keep-alive
  *   -1                    HTTP: a connection per request
+ *   -A                    an operation is a connection that the server closes
+ *   -M                    an operation holds a connection, after one echo: NS
+ *                         is by how many bytes the server has grown for it
  * output: FIGURE PROGRAM NS OPERATIONS load_ns=NS per_s=N bad=N
  *   NS is CPU time of the server per operation (of all its threads, user and
  *   system, from /proc/PID/task/TID/schedstat), 0 without -p; load_ns is our
@@ -46,8 +49,8 @@ struct conn {
 static struct {
   const char *figure, *label, *path, *pid;
   long conns, n, warmup, depth, size;
-  int once, port;
-} opt = {"echo", "server", NULL, NULL, 64, 100000, -1, 1, 64, 0, 0};
+  int once, accepts, memory, port;
+} opt = {"echo", "server", NULL, NULL, 64, 100000, -1, 1, 64, 0, 0, 0, 0};
 
 static char *message;       /* `depth` copies of what one operation sends */
 static size_t unit;         /* bytes of one copy */
@@ -82,6 +85,18 @@ static int print_free_port(void) {
     die("no free port: %s", strerror(errno));
   printf("%d\n", ntohs(a.sin_port));
   return 0;
+}
+
+/* Resident bytes of the server. */
+static double server_memory(void) {
+  char name[64];
+  double pages = 0;
+  FILE *f;
+  snprintf(name, sizeof name, "/proc/%.20s/statm", opt.pid ? opt.pid : "self");
+  if ((f = fopen(name, "r")) == NULL) die("server %s is gone", opt.pid);
+  if (fscanf(f, "%*s %lf", &pages) != 1) die("%s: no numbers", name);
+  fclose(f);
+  return pages * (double)sysconf(_SC_PAGESIZE);
 }
 
 static struct clocks clocks(void) {
@@ -135,7 +150,7 @@ static void begin(struct conn *c) {
   begun += k;
   c->waiting = k;
   c->sent = 0;
-  c->tosend = (size_t)k * unit;
+  c->tosend = opt.accepts ? 0 : (size_t)k * unit;
   flush(c);
 }
 
@@ -218,7 +233,9 @@ static void receive(struct conn *c) {
   ssize_t n = recv(c->fd, buffer, sizeof buffer, MSG_DONTWAIT);
   if (n < 0 && errno == EAGAIN) return;
   if (n < 0) die("recv: %s", strerror(errno));
-  if (n == 0 && (!opt.once || c->waiting > 0)) die("closed by the server");
+  if (n == 0 && opt.accepts) end_operation(c);
+  if (n == 0 && ((!opt.once && !opt.accepts) || c->waiting > 0))
+    die("closed by the server");
   if (n == 0) {
     close(c->fd);
     if (begun < total) open_conn(c), begin(c);
@@ -226,7 +243,7 @@ static void receive(struct conn *c) {
   }
   if (opt.path != NULL) feed_http(c, buffer, (size_t)n);
   else feed_echo(c, buffer, (size_t)n);
-  if (c->waiting == 0 && !opt.once) begin(c);
+  if (c->waiting == 0 && !opt.once && !opt.memory) begin(c);
 }
 
 static void make_message(void) {
@@ -279,16 +296,37 @@ static int run(void) {
   return bad > 0;
 }
 
+/* Opens them one after the other, so that all are there when it measures. */
+static int run_memory(void) {
+  struct conn *conns = calloc((size_t)opt.conns + 1, sizeof *conns);
+  struct timespec pause = {0, 200000000};
+  double before = 0, after;
+  epfd = epoll_create1(EPOLL_CLOEXEC);
+  make_message();
+  total = opt.conns + 1;
+  for (long i = 0; i <= opt.conns; i++) {
+    open_conn(&conns[i]);
+    begin(&conns[i]);
+    while (ended <= i) serve_events();
+    if (i == 0) before = server_memory();
+  }
+  nanosleep(&pause, NULL);
+  after = server_memory();
+  printf("%s %s %.1f %ld bad=%ld\n", opt.figure, opt.label,
+         (after - before) / (double)opt.conns, opt.conns, bad);
+  return bad > 0;
+}
+
 static int usage(void) {
   fprintf(stderr, "usage: load [-f figure] [-l program] [-p pid] [-c conns] "
                   "[-n ops] [-w warm-up] [-d depth] [-s bytes] [-H path] [-1] "
-                  "port | load -F\n");
+                  "[-A] [-M] port | load -F\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
   int o;
-  while ((o = getopt(argc, argv, "f:l:p:c:n:w:d:s:H:1F")) != -1) switch (o) {
+  while ((o = getopt(argc, argv, "f:l:p:c:n:w:d:s:H:1AMF")) != -1) switch (o) {
     case 'f': opt.figure = optarg; break;
     case 'l': opt.label = optarg; break;
     case 'p': opt.pid = optarg; break;
@@ -299,6 +337,8 @@ int main(int argc, char **argv) {
     case 's': opt.size = atol(optarg); break;
     case 'H': opt.path = optarg; break;
     case '1': opt.once = 1; break;
+    case 'A': opt.accepts = 1; break;
+    case 'M': opt.memory = 1; break;
     case 'F': return print_free_port();
     default: return usage();
   }
@@ -307,5 +347,5 @@ int main(int argc, char **argv) {
     return usage();
   opt.port = atoi(argv[optind]);
   if (opt.warmup < 0) opt.warmup = opt.n / 10;
-  return run();
+  return opt.memory ? run_memory() : run();
 }

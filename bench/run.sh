@@ -3,8 +3,9 @@
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
-#            poolmap echo http_hello http_pipelined http_close http_json
-#            http_static tls_full tls_resumed tls_bulk (all of them)
+#            poolmap echo echo64k churn idle recv http_hello http_pipelined
+#            http_close http_json http_static tls_full tls_resumed tls_bulk
+#            (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -22,8 +23,8 @@ while getopts r:c:p:v option; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
-  timeout poolmap echo http_hello http_pipelined http_close http_json \
-  http_static tls_full tls_resumed tls_bulk
+  timeout poolmap echo echo64k churn idle recv http_hello http_pipelined \
+  http_close http_json http_static tls_full tls_resumed tls_bulk
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -38,6 +39,9 @@ programs() {
     semaphore) echo go gevent pygevent tarantool ;;
     timeout) echo lua gevent pygevent go ;;
     echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
+    echo64k) echo epoll gevent go ;;
+    churn | idle) echo go gevent pygevent ;;
+    recv) echo gevent gevent-timeout ;;
     http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
     http_pipelined) echo nginxlua gevent nginx go ;;
     http_close) echo go gevent nginxlua nginx ;;
@@ -53,6 +57,7 @@ programs() {
 server_of() {
   case $1 in
     http_pipelined | http_close) echo http_hello ;;
+    echo64k | idle) echo echo ;;
     tls_*) echo https ;;
     *) echo "$1" ;;
   esac
@@ -61,6 +66,10 @@ server_of() {
 # options FIGURE: what the load generator is to do.
 options() {
   case $1 in
+    echo) ;;
+    echo64k) echo -c 16 -s 65536 ;;
+    churn) echo -A ;;
+    idle) echo -c "$n" -M ;;
     http_pipelined) echo -H / -d 16 ;;
     http_close) echo -H / -1 ;;
     http_json) echo -H /users/42 ;;
@@ -104,6 +113,11 @@ count() {
     poolmap-go) echo 1000000 ;;
     poolmap*) echo 300000 ;;
     echo-cqueues | echo-pygevent) echo 50000 ;;
+    echo64k*) echo 20000 ;;
+    churn-pygevent) echo 5000 ;;
+    churn*) echo 30000 ;;
+    idle*) echo 5000 ;;
+    recv*) echo 100000 ;;
     echo*) echo 100000 ;;
     http_pipelined-*) echo 200000 ;;
     http_close-*) echo 20000 ;;
@@ -119,12 +133,11 @@ pinned() { taskset -c "$cpu" "$@"; }
 # run_one FIGURE NAME: its line.
 run_one() {
   n=$(count "$1" "$2")
+  server_args=
   case $1-$2 in
-    echo-*) start "$1" "$2" taskset -c "$cpu"
-      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" "$port"
-      return ;;
-    http_hello-* | http_pipelined-* | http_close-* | http_json-* | \
-      http_static-* | tls_*)
+    recv-gevent-*) set -- recv gevent "$n" "${2#gevent-}" ;;
+    echo-* | echo64k-* | churn-* | idle-* | http_* | tls_*)
+      case $1 in echo64k) server_args=65536 ;; esac
       start "$(server_of "$1")" "$2" taskset -c "$cpu"
       case $1 in tls_*) generator=$tls_load ;; *) generator=$load ;; esac
       # shellcheck disable=SC2046
@@ -214,7 +227,7 @@ awk '
       ratio = m ? sprintf("%.2f", median(q, m)) : "-"
       spread = (mid > 0) ? (v[n] - v[1]) / mid * 100 : 0
       printf "%-14s %-13s %12.1f %-6s %7s %6.1f%%\n", w[1], w[2], mid,
-        (w[1] == "memory" ? "bytes" : "ns"), ratio, spread
+        (w[1] == "memory" || w[1] == "idle" ? "bytes" : "ns"), ratio, spread
     }
   }' "$work/results"
 exit $failed

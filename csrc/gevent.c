@@ -21,6 +21,7 @@
 #include "io/threadpool.h"
 #include "io/watcher.h"
 #include "net/ares.h"
+#include "net/constants.h"
 #include "net/namepool.h"
 #include "net/resolve.h"
 #include "net/socket.h"
@@ -57,6 +58,7 @@ static const opener openers[] = {
     gev_open_resolve,
     gev_open_namepool,
     gev_open_ares,
+    gev_open_constants,
     gev_open_tls,
     gev_open_http_server,
 };

@@ -34,6 +34,7 @@ test     cmd:openssl   openssl        openssl       openssl      openssl
 test     cmd:ps        procps         procps-ng     procps         -
 test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
 test     python_h11    python3-h11    python3-h11   py3-h11        -
+test     cmd:strace    strace         strace        strace         -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -

@@ -173,6 +173,58 @@ end)
 
 -- create_connection -----------------------------------------------------------------
 
+describe("connect to a Unix listener that has no room", function()
+  local PATH = "@gevent spec of a full listener"
+
+  --- A listener, and as many connections as it takes.
+  local function full()
+    local listener = assert(socket.create_server("unix:" .. PATH, {backlog = 1}))
+    local socks = {listener}
+    while true do
+      local sock = assert(socket.socket("unix"))
+      socks[#socks + 1] = sock
+      local ok, _, code = sock:connect(PATH, 0)
+      if not ok then
+        assert.equal("timeout", code)
+        break
+      end
+    end
+    return listener, helper.defer(function()
+      for _, sock in ipairs(socks) do sock:close() end
+    end)
+  end
+
+  it("waits until there is some", function()
+    local listener, cleanup = full()
+    local _ <close> = cleanup
+    local sock <close> = assert(socket.socket("unix"))
+    local connecting = gevent.spawn(sock.connect, sock, PATH)
+    gevent.sleep(0.01)
+    assert.is_false(connecting:ready())
+    listener:accept():close()
+    assert.is_true(connecting:get())
+  end)
+
+  it("obeys its time-out and settimeout", function()
+    local _, cleanup = full()
+    local _ <close> = cleanup
+    local sock <close> = assert(socket.socket("unix"))
+    assert.same({nil, "timed out", "timeout"}, {sock:connect(PATH, 0.02)})
+    sock:settimeout(0.01)
+    assert.same({nil, "timed out", "timeout"}, {sock:connect(PATH)})
+  end)
+
+  it("may be killed, and the socket be closed", function()
+    local _, cleanup = full()
+    local _ <close> = cleanup
+    local sock = assert(socket.socket("unix"))
+    helper.spawn_blocked(sock.connect, sock, PATH):kill()
+    local connecting = helper.spawn_blocked(sock.connect, sock, PATH)
+    sock:close()
+    assert.equal("EBADF", (select(3, connecting:get())))
+  end)
+end)
+
 describe("create_connection", function()
   it("connects to numbers without a look-up", function()
     local _resolver <close> = resolving(function() error("asked") end)
@@ -379,6 +431,14 @@ describe("create_server", function()
       assert.equal(family, sock.family)
       assert.is_true(reachable(hosts[1], port))
       assert.is_nil(reachable(hosts[2], port))
+    end
+  end)
+
+  it("listens on a path where the family is unix", function()
+    local path = "@gevent spec of a family"
+    for _, listener in ipairs {path, "unix:" .. path} do
+      local sock <close> = assert(socket.create_server(listener, {family = "unix"}))
+      assert.equal(path, sock:getsockname())
     end
   end)
 

@@ -48,6 +48,26 @@ describe("datagrams", function()
     assert.equal("EMSGSIZE", code)
   end)
 
+  it("may be longer over Unix sockets, for recv and recvfrom", function()
+    local a, b = socket.socketpair("unix", "dgram")
+    local _a <close> = a
+    local _b <close> = b
+    local text = ("0123456789"):rep(12000)
+    assert.equal(#text, a:send(text))
+    assert.equal(text, (b:recvfrom(200000)))
+    a:send(text)
+    a:send("short")
+    assert.equal(text, b:recv(200000))
+    assert.equal("short", b:recv(1 << 40))
+    assert.same({nil, "timed out", "timeout"}, {b:recv(200000, 0)})
+    a:send(text)
+    assert.equal(text:sub(1, 100), b:recv(100)) -- the rest is lost
+    local reader = helper.spawn_blocked(b.recv, b, 200000)
+    a:send(text)
+    assert.equal(text, reader:get())
+    assert.same({nil, "timed out", "timeout"}, {b:recv(200000, 0.001)})
+  end)
+
   it("go to a host by name", function()
     local a = bound()
     local b, bport = bound()
@@ -94,6 +114,20 @@ describe("datagrams", function()
     assert.equal("EBADF", (select(3, a:recvfrom(1))))
     assert.equal("EBADF", (select(3, a:sendto("x", "127.0.0.1", 1))))
   end)
+end)
+
+helper.battery("recv", function()
+  local a, b = socket.socketpair("unix", "dgram")
+  return {
+    call = function(timeout) return b:recv(100000, timeout) end,
+    release = function() a:send("data") end,
+    expect = function(data) assert.equal("data", data) end,
+    takes_timeout = true,
+    cleanup = function()
+      a:close()
+      b:close()
+    end,
+  }
 end)
 
 helper.battery("recvfrom", function()

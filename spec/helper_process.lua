@@ -60,7 +60,8 @@ end
 
 --- Runs Lua code, or a file if the text ends in ".lua", to its end.
 -- @param opts `args` (list), `input`, `env` (name -> value), `timeout`
---   (seconds, then SIGKILL; 20 unless told), `signals` (list of `{after=,
+--   (seconds, then SIGKILL; 20 unless told), `under` (words of the shell's: a
+--   program that runs the interpreter, a tracer say), `signals` (list of `{after=,
 --   name=}`: "INT", say, is sent once a line that contains `after` was printed)
 -- @return the exit code, or "signal N"; what it wrote to stdout, to stderr
 function M.run_lua(code_or_file, opts)
@@ -71,9 +72,9 @@ function M.run_lua(code_or_file, opts)
   local input, errors = os.tmpname(), os.tmpname()
   write_file(input, opts.input or "")
   local command = ("exec timeout -s KILL %d sh -c 'echo $$; exec \"$@\"' sh "
-    .. "env %s %s %s %s <%s 2>%s"):format(
-    math.ceil(opts.timeout or 20), assignments(opts.env), interpreter(),
-    M.quote(script), words(opts.args), input, errors)
+    .. "env %s %s %s %s %s <%s 2>%s"):format(
+    math.ceil(opts.timeout or 20), assignments(opts.env), opts.under or "",
+    interpreter(), M.quote(script), words(opts.args), input, errors)
   local pipe = assert(io.popen(command, "r"))
   local pid = pipe:read("n", "L")
   local out = ""

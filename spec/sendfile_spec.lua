@@ -102,6 +102,69 @@ describe("sendfile", function()
     a:close()
   end)
 
+  it("takes anything that has a fileno, and that has a descriptor", function()
+    local before = helper.open_fds()
+    local f = file_of("some text")
+    local number
+    for fd in pairs(helper.open_fds()) do
+      if not before[fd] then number = math.tointeger(tonumber(fd)) end
+    end
+    local object = {fileno = function() return number end}
+    assert.equal("some text", (received(function(s) return s:sendfile(object) end)))
+    local closed = {fileno = function() return nil, "closed", "EBADF" end}
+    local _, results = received(function(s) return s:sendfile(closed) end)
+    assert.same({n = 4, nil, results[2], "EBADF", 0}, results)
+    f:close()
+  end)
+
+  it("comes after what was written before", function()
+    local f <close> = file_of(("x"):rep(500000))
+    local got = received(function(s)
+      s:setvbuf("full", 1 << 20)
+      s:write(("a"):rep(500000))
+      assert.equal(500000, s:sendfile(f))
+      s:write("z")
+    end)
+    assert.is_true(got == ("a"):rep(500000) .. ("x"):rep(500000) .. "z")
+  end)
+
+  it("has one deadline, though others have their turns meanwhile", function()
+    local f <close> = file_of(("x"):rep(1 << 20))
+    local interval = gevent.getswitchinterval()
+    local _interval <close> = helper.defer(function()
+      gevent.setswitchinterval(interval)
+    end)
+    gevent.setswitchinterval(1e-6)
+    local a, b = helper.pair()
+    local turns, done = 0, false
+    local other = gevent.spawn(function()
+      while not done do
+        turns = turns + 1
+        gevent.sleep(0)
+      end
+    end)
+    local reader = gevent.spawn(function() -- reads all but the last byte
+      local n = 0
+      while n < (2 << 20) - 1 do n = n + #b:recv((2 << 20) - 1 - n) end
+    end)
+    a:settimeout(0.5 * helper.scale)
+    assert.equal(1 << 20, a:sendfile(f))
+    assert.equal(1 << 20, a:sendfile(f))
+    while true do -- until the way is full
+      local ok, _, code = a:sendfile(f)
+      if not ok then
+        assert.equal("timeout", code)
+        break
+      end
+    end
+    done = true
+    other:join()
+    reader:join()
+    assert.is_true(turns > 10)
+    a:close()
+    b:close()
+  end)
+
   it("a closed socket, file or descriptor is an error", function()
     local f = file_of("x")
     local a, b = helper.pair()

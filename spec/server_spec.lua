@@ -91,6 +91,21 @@ describe("a StreamServer", function()
     os.remove(path)
   end)
 
+  it("takes a listener that has a time-out for what it is", function()
+    local socket_server = server
+    for _, timeout in ipairs {0, 0.001} do
+      local listener = assert(socket.create_server("127.0.0.1:0"))
+      listener:settimeout(timeout)
+      local srv = socket_server.StreamServer(listener,
+        function(sock) sock:sendall("hello") end)
+      srv:start()
+      gevent.sleep(0.005)
+      local sock <close> = assert(socket.create_connection("127.0.0.1", srv.port))
+      assert.equal("hello", sock:read("a"))
+      srv:stop()
+    end
+  end)
+
   it("gives its handler the socket and where it comes from", function()
     local seen
     local srv <close> = start(function(...) seen = pack(...) end)

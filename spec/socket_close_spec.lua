@@ -77,6 +77,39 @@ local waits = {
       return a:recv(1) -- it was closed by whoever came second
     end, b
   end,
+  ["a flushing shutdown"] = function()
+    local a, b = helper.pair()
+    fill(a)
+    a:setvbuf("full")
+    a:write("x")
+    return a, function() return a:shutdown("w") end, b
+  end,
+  sendfile = function()
+    local a, b = helper.pair()
+    local file = io.tmpfile()
+    file:write("x")
+    file:flush()
+    fill(a)
+    return a, function() return a:sendfile(file) end,
+      helper.defer(function() b:close() file:close() end)
+  end,
+  sendfds = function()
+    local a, b = helper.pair()
+    fill(a)
+    return a, function() return a:sendfds("x", {b}) end, b
+  end,
+  recvfds = function()
+    local a, b = helper.pair()
+    return a, function() return a:recvfds(1, 5) end, b
+  end,
+  recvfrom = function()
+    local a, b = socket.socketpair("unix", "dgram")
+    return a, function() return a:recvfrom(1) end, b
+  end,
+  ["recv of datagrams"] = function()
+    local a, b = socket.socketpair("unix", "dgram")
+    return a, function() return a:recv(100000) end, b
+  end,
   accept = function()
     local listener = assert(socket.create_server("127.0.0.1:0"))
     return listener, function() return listener:accept() end
@@ -215,16 +248,20 @@ describe("a closed socket", function()
     setsockopt = {"nodelay", true}, getsockopt = {"nodelay"}, detach = {},
     dup = {}, fileno = {}, settimeout = {1}, gettimeout = {}, read = {},
     readuntil = {"x"}, readexactly = {1}, write = {"x"}, flush = {},
-    setvbuf = {"full"},
+    setvbuf = {"full"}, recvfrom = {1}, sendfile = {0}, sendfds = {"x", {0}},
+    recvfds = {1}, sendto = {"x", "127.0.0.1", 1},
   }
 
   it("answers everything with EBADF", function()
-    local sock = assert(socket.socket())
-    sock:close()
-    for method, args in pairs(calls) do
-      local results = pack(sock[method](sock, table.unpack(args)))
-      assert.is_nil(results[1], method)
-      assert.equal("EBADF", results[3], method)
+    local sock
+    for _, kind in ipairs {"stream", "dgram"} do
+      sock = assert(socket.socket("inet", kind))
+      sock:close()
+      for method, args in pairs(calls) do
+        local results = pack(sock[method](sock, table.unpack(args)))
+        assert.is_nil(results[1], method)
+        assert.equal("EBADF", results[3], method)
+      end
     end
     expect_closed(sock:connect("localhost", 1))
     expect_closed(sock:bind("localhost", 1))

@@ -3,10 +3,12 @@
  * heap and the anchors; all are released by gev_hub_close. */
 #include "core/hub.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/except.h"
 #include "core/interrupt.h"
@@ -51,7 +53,8 @@ static void fire(struct gev_hub *h, struct gev_timer *t) {
 
 static void fire_timers(struct gev_hub *h) {
   struct gev_heapnode *node = gev_heap_top(&h->timers);
-  if (!node) return;
+  if (!node || node->key / 1000000 > (int64_t)uv_now(h->loop))
+    return; /* the loop has read the clock in this poll: it is not due */
   int64_t now = gev_now();
   if (node->key <= now) h->lag = now - node->key;
   for (; node && node->key <= now; node = gev_heap_top(&h->timers)) {
@@ -83,13 +86,26 @@ static void set_alarm(struct gev_hub *h) {
 
 static void waker_cb(uv_async_t *waker) { (void)waker; }
 
+/* libuv's first loop takes a descriptor, then a pipe, and aborts where it finds
+ * none for the pipe: are there as many? 0 or an error. */
+static int check_descriptors(void) {
+  int fds[2];
+  if (pipe(fds) < 0) return -errno;
+  int more = dup(fds[0]), err = more < 0 ? -errno : 0;
+  close(fds[0]);
+  close(fds[1]);
+  if (more >= 0) close(more);
+  return err;
+}
+
 uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h) {
   if (h->loop) return h->loop;
   if (h->closing) luaL_error(L, "the Lua state is being closed");
   uv_loop_t *loop = malloc(sizeof *loop);
   h->alarm = malloc(sizeof *h->alarm);
   h->waker = malloc(sizeof *h->waker);
-  int err = loop && h->alarm && h->waker ? uv_loop_init(loop) : UV_ENOMEM;
+  int err = loop && h->alarm && h->waker ? check_descriptors() : UV_ENOMEM;
+  if (err == 0) err = uv_loop_init(loop);
   if (err == 0) {
     err = uv_async_init(loop, h->waker, waker_cb);
     if (err) uv_loop_close(loop);

@@ -8,8 +8,8 @@
 
 /* A parser looks at the input and either takes from it what the arguments on
  * the Lua stack ask for, pushes it and returns how many values, or returns
- * MORE. At the end of the stream (`eof`) it must come to a result. It starts
- * from the beginning each time: nothing is kept across a wait. */
+ * MORE. At the end of the stream (`eof`) it must come to a result. What it has
+ * looked at already it notes in the stream's `scan`. */
 enum { MORE = -1 };
 typedef int (*parse_fn)(lua_State *L, struct gev_stream *s, bool eof);
 
@@ -79,6 +79,7 @@ static int start(lua_State *L, const struct reader *r) {
                          : gev_deadline(s->timeout);
   gev_fd_claim(L, h, &s->fd, GEV_READ, &r->op);
   if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  s->scan = (struct gev_scan){0};
   return run(L, h, s, r, once, deadline);
 }
 
@@ -97,10 +98,12 @@ struct item {
   bool ended;  /* nothing is left: the result is nil */
 };
 
-/* Each measures an item at data[0 .. len); false where it is not complete. */
+/* Each measures an item at data[0 .. len); false where it is not complete.
+ * The first `seen` bytes have no newline. */
 static bool measure_line(struct item *item, const char *data, size_t len,
-                         bool eof, bool keep) {
-  const char *end = len ? memchr(data, '\n', len) : NULL;
+                         size_t seen, bool eof, bool keep) {
+  const char *end =
+      len > seen ? memchr(data + seen, '\n', len - seen) : NULL;
   if (!end && !eof) return false;
   item->used = end ? (size_t)(end - data) + 1 : len;
   item->len = item->used - (end && !keep);
@@ -116,13 +119,13 @@ static bool measure_bytes(struct item *item, size_t len, bool eof, size_t n) {
 }
 
 static bool measure(lua_State *L, int idx, struct item *item,
-                    const char *data, size_t len, bool eof) {
+                    const char *data, size_t len, size_t seen, bool eof) {
   if (lua_type(L, idx) == LUA_TNUMBER)
     return measure_bytes(item, len, eof, (size_t)lua_tointeger(L, idx));
   const char *format = lua_tostring(L, idx);
   if (*format == '*') format++;
-  if (*format == 'l') return measure_line(item, data, len, eof, false);
-  if (*format == 'L') return measure_line(item, data, len, eof, true);
+  if (*format == 'l' || *format == 'L')
+    return measure_line(item, data, len, seen, eof, *format == 'L');
   *item = (struct item){len, len, false};
   return eof;
 }
@@ -138,6 +141,10 @@ static void push_input(lua_State *L, struct gev_stream *s, size_t used,
   gev_bytes_trim(&s->in);
 }
 
+void gev_stream_take(lua_State *L, struct gev_stream *s, size_t n) {
+  push_input(L, s, n, n);
+}
+
 static void check_format(lua_State *L, int idx) {
   if (lua_type(L, idx) == LUA_TNUMBER) {
     luaL_argcheck(L, luaL_checkinteger(L, idx) >= 0, idx,
@@ -150,20 +157,24 @@ static void check_format(lua_State *L, int idx) {
                 "invalid format (a number, \"l\", \"L\" or \"a\" expected)");
 }
 
-/* Measures all formats, from index 2 to `last`; false: not all are there.
- * *total: what they use. Stops where the stream has ended; *count: how many
- * have a result. */
+/* Measures the formats from index 2 to `last`; false: not all are there. The
+ * scan says how many have a result, and what these use: it stops where the
+ * stream has ended. *item: the last one. */
 static bool measure_all(lua_State *L, struct gev_stream *s, bool eof,
-                        int last, size_t *total, int *count) {
+                        int last, struct item *item) {
   const char *data = s->in.data ? s->in.data + s->in.off : "";
   size_t len = gev_stream_buffered(s);
-  struct item item;
-  *total = 0;
-  for (*count = 0; *count < last - 1; ++*count) {
-    if (!measure(L, *count + 2, &item, data + *total, len - *total, eof))
+  if (eof) s->scan = (struct gev_scan){0}; /* what "" is may have changed */
+  struct gev_scan *at = &s->scan;
+  for (; at->items < last - 1; at->items++) {
+    if (!measure(L, at->items + 2, item, data + at->total, len - at->total,
+                 at->seen, eof)) {
+      at->seen = len - at->total;
       return false;
-    if (item.ended) break;
-    *total += item.used;
+    }
+    if (item->ended) break;
+    at->total += item->used;
+    at->seen = 0;
   }
   return true;
 }
@@ -176,7 +187,7 @@ static void push_items(lua_State *L, struct gev_stream *s, bool eof,
   const char *data = lua_tostring(L, whole);
   for (int i = 0; i < count; i++) {
     struct item item;
-    measure(L, i + 2, &item, data, total, eof);
+    measure(L, i + 2, &item, data, total, 0, eof);
     lua_pushlstring(L, data, item.len);
     data += item.used;
     total -= item.used;
@@ -187,19 +198,17 @@ static void push_items(lua_State *L, struct gev_stream *s, bool eof,
 /* Arguments from index 2 on are formats. Only when all are satisfied is
  * anything taken out of the input. After the end all are nil. */
 static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
-  int last = lua_gettop(L), count;
+  int last = lua_gettop(L);
   struct item item;
-  size_t total;
   luaL_checkstack(L, last + 3, "too many formats");
-  if (!measure_all(L, s, eof, last, &total, &count)) return MORE;
+  if (!measure_all(L, s, eof, last, &item)) return MORE;
+  int count = s->scan.items;
   if (count == 0) return gev_failclosed(L);
   if (last == 2) {
-    measure(L, 2, &item, s->in.data ? s->in.data + s->in.off : "",
-            gev_stream_buffered(s), eof);
     push_input(L, s, item.used, item.len);
     return 1;
   }
-  push_items(L, s, eof, total, count);
+  push_items(L, s, eof, s->scan.total, count);
   if (count < last - 1) lua_pushnil(L);
   return count + (count < last - 1);
 }
@@ -285,7 +294,10 @@ static int parse_until(lua_State *L, struct gev_stream *s, bool eof) {
   const char *delimiter = lua_tolstring(L, 2, &dlen);
   lua_Integer max = lua_isnoneornil(L, 3) ? 0 : lua_tointeger(L, 3);
   const char *data = s->in.data ? s->in.data + s->in.off : "";
-  const char *found = len ? memmem(data, len, delimiter, dlen) : NULL;
+  size_t seen = s->scan.seen < dlen ? 0 : s->scan.seen - dlen + 1;
+  const char *found =
+      len ? memmem(data + seen, len - seen, delimiter, dlen) : NULL;
+  s->scan.seen = len;
   size_t used = found ? (size_t)(found - data) + dlen : len;
   if (max && used > (size_t)max) return too_long(L, max);
   if (!found) return eof ? gev_failclosed(L) : MORE;

@@ -14,6 +14,9 @@ void gev_bytes_drop(struct gev_bytes *b, size_t n);
 /* Frees the memory where nothing is left. */
 void gev_bytes_trim(struct gev_bytes *b);
 
+/* Takes the first n bytes of the input, which has as many, and pushes them. */
+void gev_stream_take(lua_State *L, struct gev_stream *s, size_t n);
+
 extern const luaL_Reg gev_reader_methods[];
 
 #endif

@@ -166,11 +166,8 @@ static int give(lua_State *L, struct gev_hub *h) {
 static int recv_k(lua_State *L, int status, lua_KContext ctx);
 
 static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
-  if (n > gev_stream_buffered(s)) n = gev_stream_buffered(s);
-  const char *data = s->in.data + s->in.off;
-  s->in.off += n; /* before a finalizer can run: see push_input in reader.c */
-  lua_pushlstring(L, data, n);
-  gev_bytes_trim(&s->in);
+  size_t have = gev_stream_buffered(s);
+  gev_stream_take(L, s, n < have ? n : have);
   return 1;
 }
 

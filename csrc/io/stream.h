@@ -15,6 +15,14 @@ struct gev_bytes {
   size_t off, len, cap; /* the bytes are data[off .. len) */
 };
 
+/* How far a read by format has looked through the input: a read that has to
+ * wait often must not begin anew each time. */
+struct gev_scan {
+  int items;    /* formats that are satisfied */
+  size_t total; /* bytes that these use */
+  size_t seen;  /* bytes after those without a delimiter */
+};
+
 struct gev_stream {
   const struct gev_transport *ops;
   struct gev_hub *hub;  /* cheaper to get at than a function's upvalue */
@@ -22,6 +30,7 @@ struct gev_stream {
   double timeout;       /* of each call, seconds; -1: none */
   uint32_t asked;       /* bytes that the recv which waits has asked for */
   struct gev_bytes in, out;
+  struct gev_scan scan; /* of the read that is under way */
   size_t vbuf;          /* collect so many bytes in out; 0: write at once */
   bool vbuf_line;       /* and flush at each newline */
   bool unsent; /* the transport has taken more than is out: write again, with

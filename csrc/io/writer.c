@@ -31,16 +31,15 @@ static int failed(lua_State *L, int n, size_t sent) {
   return n + 1;
 }
 
-/* So much has gone out that others must have their turn. The stream stays
- * ours meanwhile. */
-static int yield_turn(lua_State *L, struct gev_stream *s,
-                      const struct writer *w, size_t sent,
+/* The greenlet has had its slice: the others' turn, then `run` goes on, with no
+ * time left where it was to try once. The stream stays ours meanwhile. */
+static int yield_turn(lua_State *L, struct gev_hub *h, struct gev_stream *s,
+                      const struct writer *w, size_t sent, bool once,
                       int64_t deadline) {
-  struct gev_greenlet *g = gev_park_begin(L, s->hub, &w->op);
+  struct gev_greenlet *g = gev_park_begin(L, h, &w->op);
   s->fd.user[GEV_WRITE] = g;
-  g->timer.node.key = deadline; /* where gev_fd_deadline finds it */
-  return gev_park_ready(L, s->hub, g, &w->op, &s->fd, (lua_KContext)sent,
-                        w->k);
+  g->timer.node.key = once ? 0 : deadline; /* for gev_fd_deadline */
+  return gev_park_ready(L, h, g, &w->op, &s->fd, (lua_KContext)sent, w->k);
 }
 
 /* What setvbuf has collected. */
@@ -59,18 +58,13 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     int n = pieces_out(s, iov); /* what was written before goes first */
     bool before = n > 0;
     if (!before) n = w->pieces(L, s, sent, iov);
-    if (n == 0 && !s->unsent)
-      return once && gev_must_yield(L, h) ? yield_turn(L, s, w, sent, deadline)
-                                          : w->done(L, s, sent);
+    if (n == 0 && !s->unsent) return w->done(L, s, sent);
     if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), sent);
     ssize_t put = s->ops->write(s, iov, n);
     if (put >= 0 && before) {
       gev_bytes_drop(&s->out, (size_t)put);
     } else if (put >= 0) {
       sent += (size_t)put;
-      gev_count_bytes(h, (size_t)put);
-      if (!once && gev_must_yield(L, h))
-        return yield_turn(L, s, w, sent, deadline);
     } else if (!gev_stream_must_wait(put)) {
       return failed(L, gev_stream_fail(L, s, put), sent);
     } else if (once) {
@@ -79,6 +73,9 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
       return gev_stream_wait(L, h, s, GEV_WRITE, put, &w->op, deadline,
                              (lua_KContext)sent, w->k);
     }
+    gev_count_bytes(h, (size_t)put);
+    if (gev_must_yield(L, h))
+      return yield_turn(L, h, s, w, sent, once, deadline);
   }
 }
 
@@ -190,14 +187,15 @@ static int m_sendall(lua_State *L) {
   if (s->fd.fd < 0) return failed(L, gev_fail(L, EBADF), 0);
   ssize_t put = 0;
   if (iov.iov_len && !s->out.data) put = s->ops->write(s, &iov, 1);
-  if (put == (ssize_t)iov.iov_len && !s->unsent) /* as nearly always */
-    return gev_must_yield(L, s->hub)
-               ? yield_turn(L, s, &sendall_writer, (size_t)put, deadline)
-               : done_true(L, s, 0);
   if (put < 0 && !gev_stream_must_wait(put))
     return failed(L, gev_stream_fail(L, s, put), 0);
-  return run(L, s->hub, s, &sendall_writer, put > 0 ? (size_t)put : 0, once,
-             deadline);
+  size_t sent = put > 0 ? (size_t)put : 0;
+  gev_count_bytes(s->hub, sent);
+  if (gev_must_yield(L, s->hub))
+    return yield_turn(L, s->hub, s, &sendall_writer, sent, once, deadline);
+  if (sent == iov.iov_len && !s->out.data && !s->unsent) /* nearly always */
+    return done_true(L, s, 0);
+  return run(L, s->hub, s, &sendall_writer, sent, once, deadline);
 }
 
 /* Pushes part i of the list at 2. */
@@ -254,10 +252,13 @@ static int finish_close(lua_State *L, struct gev_hub *h,
   return 1;
 }
 
-enum { THEN_SELF, THEN_CLOSE };
+/* What comes after a flush: THEN_SHUTDOWN + SHUT_*; AT_ONCE is without one. */
+enum { THEN_SELF, THEN_CLOSE, THEN_SHUTDOWN, AT_ONCE = 16 };
 
 static const struct gev_waitop flush_op = {"flush", true, gev_fd_cancel,
                                            gev_fd_describe};
+static const struct gev_waitop shutdown_op = {"shutdown", true, gev_fd_cancel,
+                                              gev_fd_describe};
 
 static int flush_k(lua_State *L, int status, lua_KContext after) {
   (void)status;
@@ -272,26 +273,41 @@ static int flush_k(lua_State *L, int status, lua_KContext after) {
   return gev_stream_verdict(L, v);
 }
 
+ssize_t gev_stream_flush(struct gev_stream *s) {
+  struct iovec iov;
+  int n;
+  while ((n = pieces_out(s, &iov)) || s->unsent) {
+    ssize_t put = s->ops->write(s, &iov, n);
+    if (put < 0) return put;
+    gev_bytes_drop(&s->out, (size_t)put);
+  }
+  return 0;
+}
+
+/* The flush and what comes after it: 0, or as transport write. */
+static ssize_t flush_step(struct gev_stream *s, lua_KContext after) {
+  if (s->fd.fd < 0) return -EBADF;
+  ssize_t err = after & AT_ONCE ? 0 : gev_stream_flush(s);
+  if (err || after < THEN_SHUTDOWN) return err;
+  return s->ops->shutdown(s, ((int)after & ~AT_ONCE) - THEN_SHUTDOWN);
+}
+
 static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
                      bool once, int64_t deadline, lua_KContext after) {
-  struct iovec iov;
-  while (s->fd.fd >= 0 && (pieces_out(s, &iov) || s->unsent)) {
-    ssize_t put = s->ops->write(s, &iov, pieces_out(s, &iov));
-    if (put >= 0) {
-      gev_bytes_drop(&s->out, (size_t)put);
-    } else if (!gev_stream_must_wait(put)) {
-      return after == THEN_CLOSE ? finish_close(L, h, s)
-                                 : gev_stream_fail(L, s, put);
-    } else if (once) {
-      return after == THEN_CLOSE ? finish_close(L, h, s)
-                                 : gev_failtimeout(L);
-    } else {
-      return gev_stream_wait(L, h, s, GEV_WRITE, put, &flush_op, deadline,
-                             after, flush_k);
-    }
-  }
+  ssize_t err = flush_step(s, after);
+  bool wait = gev_stream_must_wait(err);
+  if (wait && !once)
+    return gev_stream_wait(
+        L, h, s, GEV_WRITE, err,
+        after < THEN_SHUTDOWN ? &flush_op : &shutdown_op, deadline, after,
+        flush_k);
   if (after == THEN_CLOSE) return finish_close(L, h, s);
-  lua_pushvalue(L, 1);
+  if (wait) return gev_failtimeout(L);
+  if (err) return gev_stream_fail(L, s, err);
+  if (after == THEN_SELF)
+    lua_pushvalue(L, 1);
+  else
+    lua_pushboolean(L, true);
   return 1;
 }
 
@@ -366,11 +382,8 @@ static int sent_k(lua_State *L, int status, lua_KContext ctx) {
 /* One write of the data; what setvbuf has collected goes before. */
 static ssize_t send_once(lua_State *L, struct gev_stream *s) {
   struct iovec iov;
-  while (pieces_out(s, &iov)) {
-    ssize_t put = s->ops->write(s, &iov, 1);
-    if (put < 0) return put;
-    gev_bytes_drop(&s->out, (size_t)put);
-  }
+  ssize_t err = gev_stream_flush(s);
+  if (err) return err;
   iov.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &iov.iov_len);
   return iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
 }
@@ -422,43 +435,21 @@ static int m_send(lua_State *L) {
 
 /* --- shutdown, close ----------------------------------------------------- */
 
-static const struct gev_waitop shutdown_op = {"shutdown", true,
-                                              gev_fd_cancel,
-                                              gev_fd_describe};
-
-static int shutdown_k(lua_State *L, int status, lua_KContext how);
-
-static int shutdown_run(lua_State *L, struct gev_stream *s, int how,
-                        bool once, int64_t deadline) {
-  if (s->fd.fd < 0) return gev_fail(L, EBADF);
-  int err = s->ops->shutdown(s, how);
-  if (gev_stream_must_wait(err))
-    return once ? gev_failtimeout(L)
-                : gev_stream_wait(L, s->hub, s, GEV_WRITE, err, &shutdown_op,
-                                  deadline, how, shutdown_k);
-  if (err < 0) return gev_stream_fail(L, s, err);
-  lua_pushboolean(L, true);
-  return 1;
-}
-
-static int shutdown_k(lua_State *L, int status, lua_KContext how) {
-  struct gev_stream *s = gev_checkstream(L, 1);
-  (void)status;
-  int64_t deadline = gev_fd_deadline(s->hub);
-  enum gev_verdict v = gev_fd_resume(L, s->hub, &s->fd, GEV_WRITE);
-  if (v != GEV_WOKEN) return gev_stream_verdict(L, v);
-  return shutdown_run(L, s, (int)how, false, deadline);
-}
-
-/* s:shutdown("r"|"w"|"rw") -> true | nil, message, code */
+/* s:shutdown("r"|"w"|"rw") -> true | nil, message, code. What setvbuf has
+ * collected goes out before a shutdown of the writing half, unless another
+ * greenlet is just writing: that one is to be woken. */
 static int m_shutdown(lua_State *L) {
   static const char *const modes[] = {"r", "w", "rw", NULL};
   static const int how[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
+  struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
-  int mode = luaL_checkoption(L, 2, "rw", modes);
+  int after = THEN_SHUTDOWN + how[luaL_checkoption(L, 2, "rw", modes)];
   bool once;
   int64_t deadline = own_deadline(L, &once);
-  return shutdown_run(L, s, how[mode], once, deadline);
+  struct gev_greenlet *writer = s->fd.user[GEV_WRITE];
+  if (after == THEN_SHUTDOWN + SHUT_RD || (writer && writer != h->current))
+    after |= AT_ONCE;
+  return flush_run(L, h, s, once, deadline, after);
 }
 
 /* s:close() -> true: idempotent. What setvbuf has collected goes out first,

@@ -7,6 +7,10 @@
 
 #include "io/stream.h"
 
+/* Writes what setvbuf has collected: 0 when all is out, or what transport
+ * write says. */
+ssize_t gev_stream_flush(struct gev_stream *s);
+
 extern const luaL_Reg gev_writer_methods[];
 
 #endif

@@ -10,7 +10,7 @@
 #include "net/addr.h"
 #include "net/socket.h"
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, TRIES = 16 };
 
 static struct gev_socket *check(lua_State *L, int idx) {
   return gev_check(L, idx, &gev_socket_class);
@@ -80,6 +80,17 @@ static int connect_k(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
+/* 0 or an errno. One that a signal has interrupted may be under way. */
+static int connect_fd(int fd, const struct gev_addr *a) {
+  bool again = false;
+  while (connect(fd, &a->u.sa, a->len) < 0) {
+    if (errno == EISCONN && again) return 0;
+    if (errno != EINTR) return errno;
+    again = true;
+  }
+  return 0;
+}
+
 /* s:connect(host, port [, timeout]) or s:connect(path [, timeout]) -> true */
 static int m_connect(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
@@ -91,12 +102,12 @@ static int m_connect(lua_State *L) {
   if (sock->s.fd.fd < 0) return gev_fail(L, EBADF);
   if (!gev_socket_addr(L, sock, 2, &a)) return gev_socket_noaddr(L, 2);
   gev_fd_claim(L, h, &sock->s.fd, GEV_WRITE, &connect_op);
-  if (connect(sock->s.fd.fd, &a.u.sa, a.len) == 0) {
+  int err = connect_fd(sock->s.fd.fd, &a);
+  if (err == 0) {
     lua_pushboolean(L, true);
     return 1;
   }
-  if (errno != EINPROGRESS && errno != EALREADY && errno != EINTR)
-    return gev_fail(L, errno);
+  if (err != EINPROGRESS && err != EALREADY) return gev_fail(L, err);
   if (once) return gev_failtimeout(L);
   return gev_fd_wait(L, h, &sock->s.fd, GEV_WRITE, &connect_op, deadline, 0,
                      connect_k);
@@ -123,20 +134,30 @@ static int accept_fd(int fd, struct gev_addr *a) {
 #endif
 }
 
-/* Connections that died in the queue are no error of ours: accept(2). */
+/* Connections that died in the queue are no error of ours: accept(2) lists
+ * what Linux says of them. */
 static bool is_transient(int err) {
-  return err == EINTR || err == ECONNABORTED || err == EPROTO;
+  switch (err) {
+    case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN:
+    case ENOPROTOOPT: case EHOSTDOWN: case EHOSTUNREACH: case EOPNOTSUPP:
+    case ENETUNREACH:
+#ifdef ENONET
+    case ENONET:
+#endif
+      return true;
+    default: return false;
+  }
 }
 
 /* The new socket waits at index 3, without a descriptor. */
 static int accept_now(lua_State *L, struct gev_hub *h,
                       struct gev_socket *sock, bool once, int64_t deadline) {
   struct gev_addr a;
-  int fd;
+  int fd, tries = 0;
   if (sock->s.fd.fd < 0) return gev_fail(L, EBADF);
   do {
     fd = accept_fd(sock->s.fd.fd, &a);
-  } while (fd < 0 && is_transient(errno));
+  } while (fd < 0 && is_transient(errno) && ++tries < TRIES);
   if (fd >= 0) {
     struct gev_socket *conn = lua_touserdata(L, 3);
     gev_socket_open(L, 3, conn, fd, sock->family, sock->type);

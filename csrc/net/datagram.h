@@ -6,5 +6,8 @@
 #include <lauxlib.h>
 
 extern const luaL_Reg gev_datagram_methods[];
+/* For the class of datagram sockets on the top: a recv that gives a message
+ * whole, however long. */
+void gev_datagram_class(lua_State *L, int hub);
 
 #endif

@@ -8,13 +8,14 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/sendfile.h>
 #endif
 
+#include "io/writer.h"
+#include "net/fdpass.h"
 #include "net/socket.h"
 
 enum { JOB = 5, CHUNK = 1 << 20 };
@@ -27,6 +28,8 @@ struct job {
   off_t offset;
   off_t left; /* bytes to send; -1: to the end of the file */
   off_t sent;
+  bool once;
+  int64_t deadline;
 };
 static const struct gev_class job_class = {"sendfile", NULL, NULL};
 
@@ -79,12 +82,14 @@ static ssize_t quiet_sendfile(struct job *j) {
 
 /* As a transport's write; 0 at the end of the file. */
 static ssize_t step(struct job *j) {
-  if (j->left == 0) return 0;
+  ssize_t err = gev_stream_flush(j->s); /* that was written before */
+  if (err || j->left == 0) return err;
 #ifdef __linux__
   if (!j->by_hand) {
     ssize_t put = quiet_sendfile(j);
     if (put >= 0) return put;
     if (errno == EAGAIN) return GEV_WANT_WRITE;
+    if (errno == EINTR) return step(j);
     if (errno != EINVAL && errno != ENOSYS) return -errno;
     j->by_hand = true;
   }
@@ -105,54 +110,41 @@ static int finish(lua_State *L, struct job *j, int results) {
 }
 
 static int sendfile_k(lua_State *L, int status, lua_KContext ctx);
-static int yield_k(lua_State *L, int status, lua_KContext ctx);
 
-static int run(lua_State *L, struct job *j, bool once, int64_t deadline) {
+/* The greenlet has had its slice. The stream stays ours meanwhile. */
+static int yield_turn(lua_State *L, struct gev_hub *h, struct job *j) {
+  struct gev_greenlet *g = gev_park_begin(L, h, &sendfile_op);
+  j->s->fd.user[GEV_WRITE] = g;
+  return gev_park_ready(L, h, g, &sendfile_op, &j->s->fd, (lua_KContext)j,
+                        sendfile_k);
+}
+
+static int run(lua_State *L, struct job *j) {
   struct gev_stream *s = j->s;
   struct gev_hub *h = s->hub;
   for (;;) {
     if (s->fd.fd < 0) return finish(L, j, gev_fail(L, EBADF));
-    ssize_t put = s->unsent ? s->ops->write(s, NULL, 0) : 0;
-    if (put == 0) put = step(j);
-    if (put == 0 && !s->unsent) return finish(L, j, 0);
+    ssize_t put = step(j);
+    if (put == 0) return finish(L, j, 0);
     if (gev_stream_must_wait(put))
-      return once ? finish(L, j, gev_failtimeout(L))
-                  : gev_stream_wait(L, h, s, GEV_WRITE, put, &sendfile_op,
-                                    deadline, (lua_KContext)j, sendfile_k);
+      return j->once ? finish(L, j, gev_failtimeout(L))
+                     : gev_stream_wait(L, h, s, GEV_WRITE, put, &sendfile_op,
+                                       j->deadline, (lua_KContext)j,
+                                       sendfile_k);
     if (put < 0) return finish(L, j, gev_stream_fail(L, s, put));
     j->sent += put;
     if (j->left > 0) j->left -= put;
-    if (gev_must_yield(L, h)) {
-      struct gev_greenlet *g = gev_park_begin(L, h, &sendfile_op);
-      return gev_park_ready(L, h, g, &sendfile_op, NULL, (lua_KContext)j,
-                            yield_k);
-    }
+    gev_count_bytes(h, (size_t)put);
+    if (gev_must_yield(L, h)) return yield_turn(L, h, j);
   }
 }
 
 static int sendfile_k(lua_State *L, int status, lua_KContext ctx) {
   struct job *j = (struct job *)ctx;
-  struct gev_hub *h = j->s->hub;
   (void)status;
-  int64_t deadline = gev_fd_deadline(h);
-  enum gev_verdict v = gev_fd_resume(L, h, &j->s->fd, GEV_WRITE);
+  enum gev_verdict v = gev_fd_resume(L, j->s->hub, &j->s->fd, GEV_WRITE);
   if (v != GEV_WOKEN) return finish(L, j, gev_stream_verdict(L, v));
-  return run(L, j, false, deadline);
-}
-
-static int yield_k(lua_State *L, int status, lua_KContext ctx) {
-  struct job *j = (struct job *)ctx;
-  (void)status;
-  gev_unpark(L, j->s->hub);
-  return run(L, j, j->s->timeout == 0, gev_deadline(j->s->timeout));
-}
-
-/* The descriptor of the file at idx: a number, or one of io's. */
-static int check_file(lua_State *L, int idx) {
-  if (lua_isinteger(L, idx)) return (int)lua_tointeger(L, idx);
-  luaL_Stream *stream = luaL_checkudata(L, idx, LUA_FILEHANDLE);
-  luaL_argcheck(L, stream->closef, idx, "a closed file");
-  return fileno(stream->f);
+  return run(L, j);
 }
 
 static off_t opt_offset(lua_State *L, int idx, lua_Integer fallback) {
@@ -166,13 +158,15 @@ static off_t opt_offset(lua_State *L, int idx, lua_Integer fallback) {
  * bytes sent */
 static int m_sendfile(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
-  int fd = check_file(L, 2);
+  int fd = gev_checkfd(L, 2, 2);
   off_t offset = opt_offset(L, 3, 0), count = opt_offset(L, 4, -1);
   gev_fd_claim(L, s->hub, &s->fd, GEV_WRITE, &sendfile_op);
   lua_settop(L, JOB - 1);
   struct job *j = lua_newuserdatauv(L, sizeof *j, 0);
   *j = (struct job){.cls = &job_class, .s = s, .fd = -1,
-                    .offset = offset, .left = count};
+                    .offset = offset, .left = count,
+                    .once = s->timeout == 0,
+                    .deadline = gev_deadline(s->timeout)};
   j->by_hand = !gev_test(L, 1, &gev_socket_class);
   luaL_getmetafield(L, 1, "__sendfile");
   lua_setmetatable(L, JOB);
@@ -182,7 +176,7 @@ static int m_sendfile(lua_State *L) {
     lua_pushinteger(L, 0);
     return n + 1;
   }
-  return run(L, j, s->timeout == 0, gev_deadline(s->timeout));
+  return run(L, j);
 }
 
 const luaL_Reg gev_sendfile_methods[] = {{"sendfile", m_sendfile},

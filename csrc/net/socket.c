@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "net/addr.h"
 #include "net/connect.h"
 #include "net/datagram.h"
+#include "net/fdpass.h"
 #include "net/sendfile.h"
 #include "net/sockopt.h"
 
@@ -179,7 +181,9 @@ static int family_of(int fd) {
 
 /* fromfd(fd) -> socket that takes the descriptor over */
 static int lib_fromfd(lua_State *L) {
-  int fd = (int)luaL_checkinteger(L, 1);
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n >= 0 && n <= INT_MAX, 1, "not a descriptor");
+  int fd = (int)n;
   struct gev_socket *sock = gev_socket_new(L);
   int type = int_option(fd, SO_TYPE, -1);
   if (type < 0) return gev_fail(L, errno);
@@ -291,6 +295,12 @@ static void make_class(lua_State *L, int hub, const char *family,
   }
   gev_newclass(L, "sendfile", gev_sendfile_job, 0);
   lua_setfield(L, -2, "__sendfile");
+  lua_pushvalue(L, hub);
+  luaL_setfuncs(L, gev_fdpass_methods, 1);
+  gev_newclass(L, "fds", gev_fdpass_bag, 0);
+  lua_setfield(L, -2, "__fds");
+  if (type && !strcmp(type, "dgram"))
+    gev_datagram_class(L, hub);
   lua_pushstring(L, family);
   lua_setfield(L, -2, "family");
   lua_pushstring(L, type);

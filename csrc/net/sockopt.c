@@ -170,7 +170,6 @@ static int error_get(lua_State *L, int fd, const struct option *o) {
 
 #if defined SO_PEERCRED && defined __linux__
 #define HAVE_PEERCRED
-
 static void set_field(lua_State *L, const char *name, lua_Integer n) {
   lua_pushinteger(L, n);
   lua_setfield(L, -2, name);
@@ -299,9 +298,8 @@ static const struct {
 
 /* Without an #ifdef: what POSIX or all of Linux, macOS and the BSDs have. */
 static const struct option options[] = {
-    SO(REUSEADDR, FLAG),
-    SO(KEEPALIVE, FLAG),
-    SO(BROADCAST, FLAG),
+    SO(REUSEADDR, FLAG), SO(REUSEPORT, FLAG),
+    SO(KEEPALIVE, FLAG), SO(BROADCAST, FLAG),
     SO(DONTROUTE, FLAG),
     SO(OOBINLINE, FLAG),
     SO(SNDBUF, INT),
@@ -312,7 +310,6 @@ static const struct option options[] = {
     SO(ERROR, ERROR_READ),
     SO(TYPE, INT_READ),
     SO(ACCEPTCONN, FLAG_READ),
-    SO(REUSEPORT, FLAG),
     {"DOMAIN", SOL_SOCKET, 0, FAMILY_READ},
     {"FAMILY", SOL_SOCKET, 0, FAMILY_READ},
 #ifdef SO_LINGER_SEC /* macOS: its SO_LINGER counts clock ticks */
@@ -415,16 +412,13 @@ static const struct option options[] = {
 #endif
 };
 
+#define ANY_LEVEL (-1)
 static const struct {
   const char *text;
   size_t len;
   int level;
-} prefixes[] = {{"SO_", 3, SOL_SOCKET},
-                {"TCP_", 4, IPPROTO_TCP},
-                {"IPV6_", 5, IPPROTO_IPV6},
-                {"IP_", 3, IPPROTO_IP}};
-
-#define ANY_LEVEL (-1)
+} prefixes[] = {{"SO_", 3, SOL_SOCKET}, {"TCP_", 4, IPPROTO_TCP},
+                {"IPV6_", 5, IPPROTO_IPV6}, {"IP_", 3, IPPROTO_IP}};
 
 /* --- look-up ------------------------------------------------------------- */
 
@@ -475,8 +469,8 @@ static const struct option *check_option(lua_State *L, int fd, int idx) {
 static int refuse(lua_State *L, int idx, const struct option *o,
                   const char *action) {
   const char *format = o->kind == TIMEOUT
-                           ? "option '%s' is the library's: use %stimeout"
-                           : "option '%s' is not for %ssockopt";
+      ? "option '%s' is the library's: use %stimeout"
+      : "option '%s' is not for %ssockopt";
   return luaL_argerror(L, idx, lua_pushfstring(L, format, o->name, action));
 }
 
@@ -492,4 +486,14 @@ int gev_sockopt_get(lua_State *L, int fd, int idx) {
   const struct option *o = check_option(L, fd, idx);
   if (!kinds[o->kind].get) return refuse(L, idx, o, "get");
   return kinds[o->kind].get(L, fd, o);
+}
+
+void gev_sockopt_names(lua_State *L) {
+  lua_newtable(L);
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+    size_t p = 0;
+    while (prefixes[p].level != options[i].level) p++;
+    lua_pushfstring(L, "%s%s", prefixes[p].text, options[i].name);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
 }

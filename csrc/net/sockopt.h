@@ -30,4 +30,7 @@ int gev_sockopt_set(lua_State *L, int fd, int idx);
  * name that is unknown here or not to be read. */
 int gev_sockopt_get(lua_State *L, int fd, int idx);
 
+/* Pushes a list of all names, with their prefixes. */
+void gev_sockopt_names(lua_State *L);
+
 #endif

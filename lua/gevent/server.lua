@@ -8,10 +8,12 @@ local FIRST_DELAY, LONGEST_DELAY = 0.01, 1 -- seconds, after a failed accept
 local STOP_TIMEOUT = 1 -- seconds that stop() waits for handlers
 local HANDSHAKE_TIMEOUT = 30 -- seconds that a client may take for TLS
 local LARGEST = 65535 -- bytes of a datagram
+local PATIENCE = 3600 -- seconds, whatever the time-out of the listener's is
 local BATCH = 100 -- connections accepted before others have their turn
 
--- What the system lacks now it may have later; anything else is fatal.
-local exhausted = {EMFILE = true, ENFILE = true, ENOBUFS = true, ENOMEM = true}
+-- A listener that is none any more; anything else may pass: no descriptors, no
+-- memory, the network is down.
+local fatal = {EBADF = true, EINVAL = true, ENOTSOCK = true}
 
 -- A one-shot gate: whoever joins it waits until it is opened.
 local function newgate()
@@ -169,11 +171,12 @@ local function secure(self, sock, host, port)
   return tls
 end
 
+-- For `<close>` in a connection's greenlet: a list of the server.
+local Slot = {__close = function(slot) release(slot[1], core.getcurrent()) end}
+
 -- The connection's own greenlet: serves it, closes it, makes room.
 local function run(self, sock, host, port)
-  local _slot <close> = setmetatable({}, {__close = function()
-    release(self, core.getcurrent())
-  end})
+  local _slot <close> = setmetatable({self}, Slot)
   if self.ssl_context then sock = secure(self, sock, host, port) end
   if sock then self:_serve(sock, host, port) end
 end
@@ -216,18 +219,18 @@ function StreamServer:_acceptloop()
   local listener, delay, batch = self.socket, FIRST_DELAY, 0
   while true do
     waitforroom(self)
-    local sock, host, port = listener:accept()
+    local sock, host, port = listener:accept(PATIENCE)
     if sock then
       delay = FIRST_DELAY
       dispatch(self, sock, host, port)
       batch = batch + 1
       if batch % BATCH == 0 then core.sleep(0) end
-    elseif exhausted[port] then
-      delay = backoff(self, delay, host)
-    else
+    elseif fatal[port] then
       if not self.closed then complain(self, "accept: " .. host) end
       core.spawn(self.stop, self)
       return
+    elseif port ~= "timeout" then
+      delay = backoff(self, delay, host)
     end
   end
 end
@@ -332,15 +335,16 @@ function DatagramServer:_acceptloop()
   local sock, delay, batch = self.socket, FIRST_DELAY, 0
   while true do
     waitforroom(self)
-    local data, host, port = sock:recvfrom(LARGEST)
+    local data, host, port = sock:recvfrom(LARGEST, PATIENCE)
     if data then
       delay = FIRST_DELAY
       dispatch(self, setmetatable({data = data}, Message), host, port)
       batch = batch + 1
       if batch % BATCH == 0 then core.sleep(0) end
-    elseif port == "EBADF" then
+    elseif fatal[port] then
+      if not self.closed then complain(self, host) end
       return
-    else
+    elseif port ~= "timeout" then
       delay = backoff(self, delay, host)
     end
   end

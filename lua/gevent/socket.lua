@@ -4,6 +4,7 @@
 -- @module gevent.socket
 local core = require "gevent._core"
 local ssl = require "gevent.ssl"
+local byname = require "gevent._byname"
 local waiting = require "gevent._wait"
 require "gevent.config" -- which chooses the resolver
 local resolver = require "gevent.resolver"
@@ -18,6 +19,10 @@ local socket = {
   wait_read = core.wait_read,
   wait_write = core.wait_write,
 }
+
+-- AF_INET, SO_REUSEADDR, SHUT_WR, ECONNREFUSED, EAI_NONAME ...: the words that
+-- stand for them here, "inet", "SO_REUSEADDR", "w", "ECONNREFUSED".
+for name, word in pairs(core.socket_constants) do socket[name] = word end
 
 -- names ----------------------------------------------------------------------
 
@@ -70,69 +75,7 @@ socket.gethostname = core.gethostname
 -- @treturn string
 function socket.getfqdn(name) return lookup("getfqdn", name) end
 
--- bind and connect by name ------------------------------------------------------
-
--- The numeric address of `host` for a socket of that family.
-local function numeric(host, port, family, kind)
-  local list, message, code = socket.getaddrinfo(host, port,
-    {family = family, type = kind})
-  if not list then return nil, message, code end
-  return list[1].host, list[1].port
-end
-
-local function isnumeric(host)
-  return type(host) ~= "string" or host == "" or host == "*"
-    or core.isnumeric(host) ~= nil
-end
-
--- connect(2) takes numbers; the time-out covers the look-up too.
-local function byname(connect)
-  return function(self, host, port, timeout)
-    if self.family == "unix" or isnumeric(host) then
-      return connect(self, host, port, timeout)
-    end
-    if timeout == nil then
-      timeout = self:gettimeout()
-    elseif type(timeout) ~= "number" or not (timeout >= 0) then
-      error("bad argument #3 to 'connect' (seconds must be a number >= 0)", 2)
-    end
-    local deadline = timeout and core.monotonic() + timeout
-    local address, message, code = waiting.with_timeout(timeout, numeric,
-      host, port, self.family, self.type)
-    if not address then return nil, message, code end
-    return connect(self, address, message, deadline
-      and math.max(0, deadline - core.monotonic()))
-  end
-end
-
-local function bindbyname(bind)
-  return function(self, host, port)
-    if self.family == "unix" or isnumeric(host) then
-      return bind(self, host, port)
-    end
-    local address, message, code = numeric(host, port, self.family, self.type)
-    if not address then return nil, message, code end
-    return bind(self, address, message)
-  end
-end
-
-local function sendbyname(sendto)
-  return function(self, data, host, port)
-    if self.family == "unix" or isnumeric(host) then
-      return sendto(self, data, host, port)
-    end
-    local address, message, code = numeric(host, port, self.family, self.type)
-    if not address then return nil, message, code end
-    return sendto(self, data, address, message)
-  end
-end
-
--- Not those of closed sockets: they fail without a look-up.
-for _, class in pairs(core.socket_classes) do
-  class.connect = byname(class.connect)
-  class.bind = bindbyname(class.bind)
-  class.sendto = sendbyname(class.sendto)
-end
+local numeric = byname(socket.getaddrinfo)
 
 -- create_connection -------------------------------------------------------------
 
@@ -330,6 +273,9 @@ end
 -- @return[2] nil, message, code
 function socket.create_server(listener, opts)
   opts = opts or {}
+  if opts.family == "unix" and type(listener) == "string" then
+    listener = "unix:" .. listener:gsub("^unix:", "")
+  end
   local ok, host, port = pcall(parselistener, listener)
   if not ok then error(host, 2) end
   if host == "unix" then return listen("unix", port, nil, opts) end
@@ -453,6 +399,39 @@ end
 -- @tparam {string,...} parts
 -- @return true; or nil, message, code, bytes sent
 
+--- Sends a file from its descriptor.
+-- @function socket:sendfile
+-- @param file of `io`'s, a descriptor, or what has a method `fileno`
+-- @tparam[opt=0] integer offset bytes
+-- @tparam[opt] integer count bytes; to the end if none
+-- @return bytes; or nil, message, code, bytes sent
+
+--- Receives a message, with where it comes from.
+-- @function socket:recvfrom
+-- @tparam integer n bytes; what does not fit is lost
+-- @tparam[opt] number timeout seconds
+-- @return data, host, port; or data, path
+
+--- Sends a message to an address.
+-- @function socket:sendto
+-- @tparam string data
+-- @tparam string host or path, and then no port
+-- @tparam integer port
+-- @treturn integer bytes
+
+--- Sends descriptors with some bytes, over a Unix socket.
+-- @function socket:sendfds
+-- @tparam string data one byte at least
+-- @tparam table fds list of descriptors, files, sockets
+-- @treturn integer bytes
+
+--- Receives bytes and the descriptors that came with them.
+-- @function socket:recvfds
+-- @tparam integer n bytes
+-- @tparam[opt=1] integer most descriptors; what is more is closed
+-- @tparam[opt] number timeout seconds
+-- @return data, list of descriptors [, true where some were lost]
+
 --- Writes as `io` does.
 -- @function socket:write
 -- @param ... strings and numbers
@@ -467,7 +446,7 @@ end
 -- @tparam string mode "no", "full", "line"
 -- @tparam[opt=8192] integer size
 
---- Ends a direction.
+--- Ends a direction; what `setvbuf` has collected goes out before.
 -- @function socket:shutdown
 -- @tparam[opt="rw"] string how "r", "w", "rw"
 
