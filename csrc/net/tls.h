@@ -91,6 +91,7 @@ struct gev_tls {
   bool failed;           /* for good */
   bool raw_eof;          /* the descriptor's end was reached */
   bool dry;              /* this operation has seen that nothing is left */
+  size_t taken;          /* ciphertext that this operation has read */
   bool reads_ended, writes_ended; /* by shutdown */
 };
 enum { GEV_TLS_UV_CONTEXT = 1, GEV_TLS_UV_LOWER, GEV_TLS_UV_CHOSEN,

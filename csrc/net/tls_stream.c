@@ -19,6 +19,7 @@ static void begin(struct gev_tls *t) {
   ERR_clear_error();
   t->bio_err = 0;
   t->dry = false;
+  t->taken = 0;
 }
 
 /* The handshake is over, or all is: who waits for its end tries again. */
