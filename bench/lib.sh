@@ -44,7 +44,8 @@ build_c() {
   shift 2
   # shellcheck disable=SC2086
   newer "$c_program" "$c_file" ||
-    ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$c_program" "$c_file" "$@"
+    ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$c_program" "$c_file" \
+      "$@"
 }
 
 # make_tls: the load generator, a certificate and the file of the tls figures.
