@@ -62,7 +62,7 @@ static bool set_up(struct gev_tls *t, struct gev_tls_context *c) {
   if (!bio) return false;
   BIO_set_data(bio, t);
   SSL_set_bio(t->ssl, bio, bio);
-  SSL_set_app_data(t->ssl, t);
+  if (SSL_set_app_data(t->ssl, t) != 1) return false;
   gev_tls_apply_verify(t, c);
   if (t->server)
     SSL_set_accept_state(t->ssl);
