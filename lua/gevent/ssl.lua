@@ -91,7 +91,9 @@ end
 -- @return[2] nil, message, code
 function ssl.SSLContext(opts)
   opts = checkoptions(opts)
-  return apply(core.tls_context(opts.role == "server"), opts)
+  local context, message, code = core.tls_context(opts.role == "server")
+  if not context then return nil, message, code end
+  return apply(context, opts)
 end
 
 --- The same.
