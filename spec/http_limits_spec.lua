@@ -164,6 +164,13 @@ describe("the time-out", function()
     assert.same({200}, statuses_)
   end)
 
+  it("of an idle connection may be 0: each answer is the last", function()
+    local server <close> = web.serve(function() return "x" end, {keepalive_timeout = 0})
+    local text = web.raw(server, web.request("GET", "/a") .. web.request("GET", "/b"))
+    assert.same({200}, web.statuses(text))
+    assert.matches("Connection: close\r\n", text)
+  end)
+
   it("of a head is 408", function()
     local seconds, statuses_ = lasts({header_timeout = 0.05}, function(sock)
       assert(sock:sendall("GET / HT"))

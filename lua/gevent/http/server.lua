@@ -153,6 +153,9 @@ local function settings(opts)
   for name, default in pairs(DEFAULTS) do
     if opts[name] == nil then all[name] = default else all[name] = opts[name] end
   end
+  if all.keepalive_timeout == 0 then -- no time for a second one
+    all.keepalive_timeout, all.max_requests = false, 1
+  end
   return core.http_settings(all, writeparts)
 end
 
