@@ -207,6 +207,9 @@ describe("an error in a handler", function()
     {"a bad status", function() return 99, nil, "x" end, "99"},
     {"bad headers", function() return 200, "x" end, "string"},
     {"a coroutine", function() return coroutine.create(print) end, "thread"},
+    {"an object that cannot be shown", function()
+      error(setmetatable({}, {__tostring = function() error("secret") end}))
+    end, "table"},
   }
 
   for _, case in ipairs(errors) do
