@@ -404,6 +404,22 @@ describe("a handler's error", function()
   end)
 end)
 
+describe("a peer that does not read", function()
+  it("has no megabytes taken ahead of it by the system", function()
+    local listener <close> = assert(socket.create_server("127.0.0.1:0"))
+    local _, port = listener:getsockname()
+    local client <close> = assert(socket.socket())
+    client:setsockopt("rcvbuf", 4096)
+    assert(client:connect("127.0.0.1", port))
+    local sock <close> = assert(listener:accept())
+    if not pcall(sock.getsockopt, sock, "notsent_lowat") then return end
+    sock:settimeout(0.05)
+    local _, _, code, sent = sock:sendall(("x"):rep(1 << 24))
+    assert.equal("timeout", code)
+    assert.is_true(sent < 1 << 20, sent)
+  end)
+end)
+
 describe("too few descriptors", function()
   it("are told of once, to a function too, which may fail", function()
     for _, failing in ipairs {false, true} do

@@ -46,6 +46,7 @@ ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c) {
     if (n == 0 && !c->s->unsent) break;
     ssize_t put = c->s->ops->write(c->s, iov, n);
     if (put < 0) return put;
+    gev_count_bytes(c->s->hub, (size_t)put);
     drop(c, (size_t)put);
   }
   c->writing = false;

@@ -11,6 +11,7 @@ local resolver = require "gevent.resolver"
 
 local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
 local BACKLOG = 1024
+local UNSENT = 262144 -- bytes of a connection that the system takes ahead of sending
 
 local socket = {
   socket = core.socket,
@@ -247,7 +248,12 @@ local function listen(family, host, port, opts)
   if not sock then return nil, message, code end
   local ok = true
   if family ~= "unix" then
-    if kind == "stream" then sock:setsockopt("reuseaddr", true) end
+    if kind == "stream" then
+      sock:setsockopt("reuseaddr", true)
+      -- Connections inherit it. A peer that does not read costs no megabytes of
+      -- the system's memory, nor the time to copy them there.
+      pcall(sock.setsockopt, sock, "notsent_lowat", UNSENT) -- if there is such
+    end
     if opts.reuse_port then
       ok, message, code = sock:setsockopt("reuseport", true)
     end
