@@ -409,6 +409,15 @@ describe("wait_read and wait_write", function()
     assert.equal("y", a:recv(1))
   end)
 
+  it("end where a socket that owns the descriptor is closed", function()
+    local a, b = helper.pair()
+    local _b <close> = b
+    local waiter = helper.spawn_blocked(socket.wait_read, a:fileno())
+    a:close()
+    assert.equal("EBADF", (select(3, waiter:get(5))))
+    assert.equal("", b:recv(1, 5)) -- nothing has kept it open
+  end)
+
   it("with 0 say how it is now", function()
     local a <close>, b = helper.pair()
     local _b <close> = b
