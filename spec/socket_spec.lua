@@ -246,6 +246,8 @@ describe("socket", function()
     local unnamed <close>, other = helper.pair()
     local _other <close> = other
     assert.matches("^<socket fd %d+ connected>$", tostring(unnamed))
+    local six <close> = socket.socket("inet6")
+    if six then assert.matches("^<socket fd %d+ %[::%]:0 open>$", tostring(six)) end
     open:close()
     assert.matches("^<socket.*closed>$", tostring(open))
   end)

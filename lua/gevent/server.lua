@@ -317,8 +317,11 @@ end
 
 function StreamServer:__tostring()
   local state = self.closed and "stopped" or self.started and "listening" or "not started"
-  local where = self.host and self.port and self.host .. ":" .. self.port
-    or self.host or tostring(self.listener)
+  local host = self.host
+  if host and self.port then
+    host = (host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(host, self.port)
+  end
+  local where = host or tostring(self.listener)
   return ("<%s %s %s>"):format(getmetatable(self).__name, where, state)
 end
 
