@@ -128,6 +128,8 @@ describe("load_cert_chain", function()
     local locked = tls.dir() .. "/locked.key"
     assert.is_true(context:load_cert_chain(own.cert, locked, "secret"))
     assert.equal("ESSL", (failure(context:load_cert_chain(own.cert, locked))))
+    assert.matches("a password is needed", (select(2, context:load_cert_chain(own.cert, locked))))
+    assert.equal("no private key", (select(2, context:load_cert_chain(own.cert))))
     assert.equal("ESSL", (failure(context:load_cert_chain(own.cert, locked, "wrong"))))
     assert.equal("ESSL", (failure(context:load_cert_chain(own.cert, locked, ""))))
     assert.equal("ESSL", (failure(ssl.SSLContext {cert = own.cert, key = locked})))

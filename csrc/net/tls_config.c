@@ -107,7 +107,8 @@ static void get_verify_depth(lua_State *L, struct gev_tls_context *c) {
 static void set_verify_depth(lua_State *L, struct gev_tls_context *c) {
   int is;
   lua_Integer depth = lua_tointegerx(L, 3, &is);
-  if (!is || depth < 0 || depth > 1000) bad_value(L, "a depth is a number from 0 to 1000");
+  if (!is || depth < 0 || depth > 1000)
+    bad_value(L, "a depth is a number from 0 to 1000");
   SSL_CTX_set_verify_depth(c->ctx, (int)depth);
 }
 
