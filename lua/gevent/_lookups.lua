@@ -59,9 +59,9 @@ end
 
 -- host, service, family, type, flags
 local function checkaddrinfo(host, port, opts)
+  local number = type(port) == "number" and port -- the system wraps it round
   host = totext(host, 1, "getaddrinfo")
   port = totext(port, 2, "getaddrinfo")
-  local number = port and tonumber(port)
   if not host and not port then
     error(bad(1, "getaddrinfo", "neither a host nor a service"), 3)
   elseif number and not (math.tointeger(number) and number >= 0 and number <= 65535) then
