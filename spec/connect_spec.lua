@@ -508,4 +508,41 @@ describe("create_server", function()
     end
     assert.error_matches(function() socket.create_server() end, "listener")
   end)
+
+  it("returns a socket and nothing else, of the family asked for", function()
+    for _, listener in ipairs {0, ":0", "127.0.0.1:0"} do
+      local result = pack(socket.create_server(listener))
+      result[1]:close()
+      assert.equal(1, result.n)
+    end
+    assert.equal("EAI_ADDRFAMILY",
+      (select(3, socket.create_server("127.0.0.1:0", {family = "inet6"}))))
+  end)
+end)
+
+describe("create_connection and create_server", function()
+  it("name the argument at fault, and where they were called", function()
+    local connect, serve = socket.create_connection, socket.create_server
+    for text, call in pairs {
+      ["#1 to 'create_connection' %(host"] = function() connect() end,
+      ["#2 to 'create_connection' %(port expected, got nil"] = function()
+        connect("localhost")
+      end,
+      ["#2 to 'create_connection' %(a port is"] = function() connect("localhost", -1) end,
+      ["#3 to 'create_connection' %(table"] = function() connect("127.0.0.1", 1, 5) end,
+      ["#3 to 'create_connection' %(timeout"] = function()
+        connect("127.0.0.1", 1, {timeout = -1})
+      end,
+      ["#3 to 'create_connection' %(session: SSLSession"] = function()
+        connect("127.0.0.1", 1, {ssl = true, session = {}})
+      end,
+      ["#1 to 'create_server' %(bad listener 'x'"] = function() serve("x") end,
+      ["#2 to 'create_server' %(table"] = function() serve(0, 5) end,
+      ["#2 to 'create_server' %(backlog"] = function() serve(0, {backlog = "x"}) end,
+      ["#2 to 'create_server' %(family"] = function() serve(0, {family = "x"}) end,
+    } do
+      local _, err = pcall(call)
+      assert.matches("^spec/connect_spec.lua:%d+: bad argument " .. text, err)
+    end
+  end)
 end)

@@ -81,6 +81,11 @@ describe("getaddrinfo", function()
       function() socket.getaddrinfo("127.0.0.1", 80, {family = "ipx"}) end,
       function() socket.getaddrinfo("127.0.0.1", 80, {type = "raw"}) end,
       function() socket.getaddrinfo("127.0.0.1", 80, {flags = {}}) end,
+      function() socket.getaddrinfo("127.0.0.1", 80, {flags = "canonical"}) end,
+      function() socket.getnameinfo("127.0.0.1", 80, "numeric") end,
+      function() socket.getaddrinfo("127.0.0.1", 70000) end,
+      function() socket.getaddrinfo("127.0.0.1", 80.5) end,
+      function() socket.getaddrinfo("127.0.0.1", -1) end,
     } do
       assert.error_matches(call, "argument")
     end

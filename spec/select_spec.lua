@@ -32,6 +32,14 @@ describe("select", function()
     assert.same({{}, {}, {}}, {select.select({a}, nil, nil, 0)})
   end)
 
+  it("ends where one is closed meanwhile", function()
+    local a, b, done = pair()
+    local _done <close> = done
+    local waiting = helper.spawn_blocked(select.select, {a, b})
+    a:close()
+    assert.equal("EBADF", (_G.select(3, waiting:get(5))))
+  end)
+
   it("wakes for one of many", function()
     local a, b, done = pair()
     local c, d, done2 = pair()
@@ -185,16 +193,66 @@ describe("poll", function()
     assert.is_true(poll:poll(1)[1].hangup)
   end)
 
-  it("survives that a registered socket is closed", function()
+  it("is told when what is registered is closed, also where a copy lives on", function()
+    local a, b, done = pair()
+    local _done <close> = done
+    local copy <close> = a:dup()
+    local poll <close> = assert(select.poll())
+    local fd, number = a:fileno(), b:fileno()
+    poll:register(a, "r")
+    poll:register(number, "r")
+    local waiting = helper.spawn_blocked(poll.poll, poll)
+    a:close()
+    b:close()
+    for _, list in ipairs {waiting:get(5), poll:poll(0)} do
+      local found = {}
+      for _, event in ipairs(list) do found[event.fd] = event.error and event.object end
+      assert.same({[fd] = a, [number] = number}, found)
+    end
+    assert.is_true(poll:unregister(a))
+    assert.is_true(poll:unregister(number))
+    assert.same({}, poll:poll(0))
+    assert.is_truthy(copy:fileno())
+  end)
+
+  it("takes a new descriptor with the number of one that was closed", function()
     local a, b, done = pair()
     local _done <close> = done
     local poll <close> = assert(select.poll())
+    local fd = a:fileno()
     poll:register(a, "r")
-    local waiting = gevent.spawn(function() return poll:poll(0.05) end)
-    helper.wait_all_blocked()
     a:close()
-    b:close()
-    assert.same({}, waiting:get(5))
+    local c <close>, d = helper.pair()
+    local _d <close> = d
+    local new = c:fileno() == fd and c or d
+    assert.equal(fd, new:fileno())
+    poll:register(new, "r")
+    assert.same({}, poll:poll(0.01))
+    local other = new == c and d or c
+    other:send("x")
+    assert.is_true(poll:poll(5)[1].readable)
+    assert.is_truthy(b)
+  end)
+
+  it("names itself and its arguments in errors", function()
+    local a, _, done = pair()
+    local _done <close> = done
+    local poll <close> = assert(select.poll())
+    for text, call in pairs {
+      ["#1 to 'register' %("] = function() poll:register("x") end,
+      ["#2 to 'register' %("] = function() poll:register(a, "q") end,
+      ["#2 to 'register' %(\"r\""] = function() poll:register(a, "") end,
+      ["#1 to 'modify' %("] = function() poll:modify(a, "r") end,
+      ["#1 to 'unregister' %("] = function() poll:unregister(a) end,
+      ["#1 to 'poll' %("] = function() poll:poll(-1) end,
+      ["#2 to 'select' %("] = function() select.select(nil, 5) end,
+      ["#3 to 'select' %("] = function() select.select(nil, nil, {"x"}) end,
+      ["#4 to 'select' %("] = function() select.select(nil, nil, nil, -1) end,
+    } do
+      local _, err = pcall(call)
+      assert.matches("select_spec.lua:%d+: bad argument " .. text, err)
+    end
+    assert.matches("^<Poll at 0x%x+ 0 registered>$", tostring(poll))
   end)
 
   it("is closed once and for all; who waits is told", function()

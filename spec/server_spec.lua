@@ -497,3 +497,30 @@ describe("too few descriptors", function()
         {code, out, err})
     end)
 end)
+
+describe("The constructor of a server", function()
+  it("names itself and the argument at fault, and where it was called", function()
+    local function noop() end
+    local Datagram = server.DatagramServer
+    local Sub = server.subclass("Sub", StreamServer)
+    local closed = assert(socket.create_server(0))
+    closed:close()
+    for text, call in pairs {
+      ["#2 to 'StreamServer' %(function"] = function() StreamServer(0) end,
+      ["#2 to 'DatagramServer' %(function"] = function() Datagram(0, 5) end,
+      ["#2 to 'Sub' %(function"] = function() Sub(0, 5) end,
+      ["#1 to 'StreamServer' %(bad listener 'x'"] = function() StreamServer("x", noop) end,
+      ["#1 to 'StreamServer' %(bad listener"] = function() StreamServer(io.stdout, noop) end,
+      ["#1 to 'StreamServer' %(a closed socket"] = function() StreamServer(closed, noop) end,
+      ["#3 to 'StreamServer' %(table"] = function() StreamServer(0, noop, 5) end,
+      ["#3 to 'StreamServer' %(spawn"] = function() StreamServer(0, noop, {spawn = {}}) end,
+      ["#3 to 'StreamServer' %(backlog"] = function()
+        StreamServer(0, noop, {backlog = "x"})
+      end,
+      ["#3 to 'DatagramServer' %(spawn"] = function() Datagram(0, noop, {spawn = 0}) end,
+    } do
+      local _, err = pcall(call)
+      assert.matches("^spec/server_spec.lua:%d+: bad argument " .. text, err)
+    end
+  end)
+end)

@@ -185,8 +185,13 @@ describe("socket", function()
       function() sock:connect("127.0.0.1", 80, -1) end,
       function() sock:connect("localhost", 80, -1) end,
       function() sock:connect() end,
-      function() unix:connect(("x"):rep(200)) end,
-      function() unix:bind("") end,
+      function() sock:connect("localhost") end,
+      function() sock:connect("localhost", 65536) end,
+      function() sock:bind("localhost", "http") end,
+      function() sock:sendto("x", "localhost") end,
+      function() sock:sendto({}, "localhost", 1) end,
+      function() unix:connect() end,
+      function() unix:connect("/tmp", -1) end,
       function() sock:recv() end,
       function() sock:recv(-1) end,
       function() sock:recv(1, "x") end,
@@ -197,6 +202,35 @@ describe("socket", function()
       assert.error_matches(call, "argument")
     end
     assert.error_matches(function() sock.recv(io.stdout, 1) end, "socket")
+  end)
+
+  it("numbers the arguments of its methods as the user does", function()
+    local sock <close> = assert(socket.socket())
+    for text, call in pairs {
+      ["#1 to 'bind' %(string"] = function() sock:bind(nil, 1) end,
+      ["#2 to 'bind' %(port expected, got nil"] = function() sock:bind("127.0.0.1") end,
+      ["#2 to 'connect' %(port expected, got table"] = function()
+        sock:connect("127.0.0.1", {})
+      end,
+      ["#3 to 'connect' %(seconds"] = function() sock:connect("127.0.0.1", 1, -1) end,
+      ["#3 to 'sendto' %(a port is"] = function() sock:sendto("x", "127.0.0.1", -1) end,
+    } do
+      local _, err = pcall(call)
+      assert.matches("^spec/socket_spec.lua:%d+: bad argument " .. text, err)
+    end
+  end)
+
+  it("returns what is wrong with a path, or with a family", function()
+    local sock <close> = assert(socket.socket())
+    local unix <close> = assert(socket.socket("unix"))
+    for code, result in pairs {
+      ENAMETOOLONG = pack(unix:connect(("x"):rep(200))),
+      EINVAL = pack(unix:bind("")),
+      EAI_ADDRFAMILY = pack(sock:connect("::1", 1)),
+    } do
+      assert.same(pack(nil, code), pack(result[1], result[3]))
+    end
+    assert.equal("EINVAL", (select(3, unix:connect("a\0b"))))
   end)
 
   it("says what it is", function()
@@ -212,6 +246,8 @@ describe("socket", function()
     local unnamed <close>, other = helper.pair()
     local _other <close> = other
     assert.matches("^<socket fd %d+ connected>$", tostring(unnamed))
+    local six <close> = socket.socket("inet6")
+    if six then assert.matches("^<socket fd %d+ %[::%]:0 open>$", tostring(six)) end
     open:close()
     assert.matches("^<socket.*closed>$", tostring(open))
   end)
@@ -407,6 +443,15 @@ describe("wait_read and wait_write", function()
     for i = 1, 3 do assert.is_true(waiters[i]:get()) end
     assert.equal("x", reader:get())
     assert.equal("y", a:recv(1))
+  end)
+
+  it("end where a socket that owns the descriptor is closed", function()
+    local a, b = helper.pair()
+    local _b <close> = b
+    local waiter = helper.spawn_blocked(socket.wait_read, a:fileno())
+    a:close()
+    assert.equal("EBADF", (select(3, waiter:get(5))))
+    assert.equal("", b:recv(1, 5)) -- nothing has kept it open
   end)
 
   it("with 0 say how it is now", function()

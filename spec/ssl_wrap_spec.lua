@@ -5,6 +5,7 @@ local helper = require "helper"
 local tls = require "helper_tls"
 local gevent = require "gevent"
 local socket = require "gevent.socket"
+local ssl = require "gevent.ssl"
 local it = helper.it
 
 local failure, closer = tls.failure, tls.closer
@@ -49,6 +50,30 @@ describe("wrap_socket", function()
     assert.matches("setvbuf", message)
     a:flush()
     assert.equal("collected", b:recv(100))
+  end)
+
+  it("checks what it is given before it begins", function()
+    local a <close>, b = helper.pair()
+    local _b <close> = b
+    local context = ssl.SSLContext()
+    for text, call in pairs {
+      ["#1 to 'wrap_socket' %(socket or file expected, got number%)"] = function()
+        context:wrap_socket(5, {server_hostname = "a"})
+      end,
+      ["#2 to 'wrap_socket' %(table expected, got string%)"] = function()
+        context:wrap_socket(a, "a")
+      end,
+      ["#2 to 'wrap_socket' %(timeout"] = function()
+        context:wrap_socket(a, {server_hostname = "a", timeout = -1})
+      end,
+      ["#2 to 'wrap_socket' %(session: SSLSession expected, got number"] = function()
+        context:wrap_socket(a, {server_hostname = "a", session = 5})
+      end,
+    } do
+      local _, err = pcall(call)
+      assert.matches("^spec/ssl_wrap_spec.lua:%d+: bad argument " .. text, err)
+    end
+    assert.is_false(a.closed)
   end)
 
   it("refuses closed and unconnected sockets, and datagrams", function()

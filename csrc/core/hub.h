@@ -65,6 +65,7 @@ struct gev_hub {
   struct gev_link idlers;   /* gev_task: greenlets in idle() */
   struct gev_link requests; /* gev_request: uv requests under way */
   struct gev_link closers;  /* gev_closer: who must hear of its end */
+  struct gev_link witnesses; /* gev_witness: who hears of closed descriptors */
   int64_t near_due, far_due; /* what they are set to; GEV_NEVER: not set */
 
   struct gev_greenlet *current; /* whose Lua code runs; NULL: the hub's own */

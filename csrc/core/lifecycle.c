@@ -423,6 +423,7 @@ static void init(struct gev_hub *h, lua_State *L) {
   gev_list_init(&h->requests);
   h->pid = getpid();
   gev_list_init(&h->closers);
+  gev_list_init(&h->witnesses);
   h->switch_interval = 5000000;
   h->far_fd = -1;
 }

@@ -149,8 +149,17 @@ void gev_fd_describe(lua_State *L, void *on) {
 
 /* --- closing ------------------------------------------------------------- */
 
+static void tell_witnesses(struct gev_hub *h, int fd) {
+  struct gev_link *list = &h->witnesses;
+  for (struct gev_link *l = list->next; l != list; l = l->next) {
+    struct gev_witness *w = gev_container(l, struct gev_witness, link);
+    w->closing(h, w, fd);
+  }
+}
+
 int gev_fd_release(struct gev_hub *h, struct gev_fd *f) {
   int fd = f->fd;
+  if (fd >= 0) tell_witnesses(h, fd);
   f->fd = -1;
   f->events = 0;
   f->drained = false;
@@ -177,6 +186,8 @@ struct waiter {
   const struct gev_class *cls;
   struct gev_fd f;
   int flags; /* to be put back; -1: none */
+  int original;
+  struct gev_witness witness;
 };
 
 static const struct gev_waitop wait_ops[] = {
@@ -186,6 +197,7 @@ static const struct gev_waitop wait_ops[] = {
 /* The loop makes non-blocking what it polls. Whoever shares the descriptor,
  * the shell a terminal, say, shall find it as it was. */
 static void give_up(struct gev_hub *h, struct waiter *w) {
+  gev_unlink(&w->witness.link);
   if (w->f.fd >= 0 && w->flags >= 0) fcntl(w->f.fd, F_SETFL, w->flags);
   gev_fd_close(h, &w->f);
 }
@@ -193,6 +205,15 @@ static void give_up(struct gev_hub *h, struct waiter *w) {
 static int waiter_gc(lua_State *L) {
   give_up(gev_hub(L), gev_check(L, 1, &waiter_class));
   return 0;
+}
+
+/* The original is closed: the copy must not keep it open. */
+static void original_closing(struct gev_hub *h, struct gev_witness *witness,
+                             int fd) {
+  struct waiter *w = gev_container(witness, struct waiter, witness);
+  if (fd != w->original) return;
+  gev_fd_wake(h, &w->f, GEV_READ, GEV_CLOSED);
+  gev_fd_wake(h, &w->f, GEV_WRITE, GEV_CLOSED);
 }
 
 static int finish(lua_State *L, struct waiter *w, bool ready) {
@@ -207,6 +228,10 @@ static int wait_k(lua_State *L, int status, lua_KContext dir) {
   struct waiter *w = lua_touserdata(L, 3);
   if (h->current->verdict == GEV_RAISED) give_up(h, w);
   enum gev_verdict v = gev_fd_resume(L, h, &w->f, (enum gev_dir)dir);
+  if (v == GEV_CLOSED) {
+    give_up(h, w);
+    return gev_fail(L, EBADF);
+  }
   return finish(L, w, v == GEV_WOKEN);
 }
 
@@ -222,6 +247,9 @@ static int wait_for(lua_State *L, enum gev_dir dir) {
   struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   w->cls = &waiter_class;
   w->flags = -1;
+  w->original = (int)fd;
+  w->witness.closing = original_closing;
+  gev_list_init(&w->witness.link);
   gev_fd_init(&w->f, -1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 3);
@@ -229,6 +257,7 @@ static int wait_for(lua_State *L, enum gev_dir dir) {
   if (w->f.fd < 0) return gev_fail(L, errno);
   int flags = fcntl(w->f.fd, F_GETFL);
   if (!(flags & O_NONBLOCK)) w->flags = flags;
+  gev_list_append(&h->witnesses, &w->witness.link);
   int n = gev_fd_wait(L, h, &w->f, dir, &wait_ops[dir],
                       gev_deadline(timeout), dir, wait_k);
   give_up(h, w); /* it could not be polled, or main has waited */

@@ -29,6 +29,14 @@ struct gev_fd {
   struct gev_greenlet *user[2]; /* by role: in an operation that has waited */
 };
 
+/* Who watches descriptors that other objects own. While it is in the hub's
+ * list, `closing` is called with each one that is about to be closed or given
+ * away; it may wake, and must neither run Lua nor change the list. */
+struct gev_witness {
+  struct gev_link link;
+  void (*closing)(struct gev_hub *h, struct gev_witness *w, int fd);
+};
+
 void gev_fd_init(struct gev_fd *f, int fd);
 void gev_fd_refuse(lua_State *L, struct gev_hub *h, struct gev_fd *f,
                    enum gev_dir dir, const struct gev_waitop *op);

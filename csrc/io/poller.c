@@ -1,5 +1,6 @@
 /* io/poller.c - layer: io. See poller.h. Owns the epoll descriptor; those that
- * it watches are others', and leave it when they are closed. */
+ * it watches are others', and leave it when they are closed: also where a copy
+ * of them lives on. */
 #include "io/poller.h"
 
 #include <errno.h>
@@ -15,6 +16,8 @@ struct poller {
   const struct gev_class *cls;
   struct gev_fd f;
   int n; /* descriptors watched */
+  bool lost; /* one was closed since the last call that has told so */
+  struct gev_witness witness;
 };
 static const struct gev_class poller_class = {"poller", NULL, NULL};
 
@@ -64,6 +67,14 @@ static int m_remove(lua_State *L) {
   return results;
 }
 
+static void closing(struct gev_hub *h, struct gev_witness *witness, int fd) {
+  struct poller *p = gev_container(witness, struct poller, witness);
+  if (epoll_ctl(p->f.fd, EPOLL_CTL_DEL, fd, NULL) < 0) return; /* not ours */
+  p->n--;
+  p->lost = true;
+  gev_fd_wake(h, &p->f, GEV_READ, GEV_CLOSED);
+}
+
 /* --- waiting ------------------------------------------------------------- */
 
 static const struct gev_waitop poll_op = {"poll", true, gev_fd_cancel,
@@ -109,7 +120,10 @@ static int poll_now(lua_State *L, struct poller *p, bool once,
                     int64_t deadline) {
   struct epoll_event *events = lua_touserdata(L, 3);
   int n, room = (int)(lua_rawlen(L, 3) / sizeof *events);
-  if (p->f.fd < 0) return gev_fail(L, EBADF);
+  if (p->f.fd < 0 || p->lost) {
+    p->lost = false;
+    return gev_fail(L, EBADF);
+  }
   do {
     n = epoll_wait(p->f.fd, events, room, 0);
   } while (n < 0 && errno == EINTR);
@@ -132,11 +146,11 @@ static int poll_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   int64_t deadline = gev_fd_deadline(h);
   enum gev_verdict v = gev_fd_resume(L, h, &p->f, GEV_READ);
-  if (v == GEV_CLOSED) return gev_fail(L, EBADF);
   return poll_now(L, p, v == GEV_TIMEDOUT, deadline);
 }
 
-/* p:poll([timeout]) -> list of events, empty at expiry */
+/* p:poll([timeout]) -> list of events, empty at expiry; EBADF where one that
+ * it watched has been closed, once */
 static int m_poll(lua_State *L) {
   struct poller *p = check(L);
   double timeout = gev_opttimeout(L, 2);
@@ -150,7 +164,9 @@ static int m_poll(lua_State *L) {
 /* --- making -------------------------------------------------------------- */
 
 static int m_close(lua_State *L) {
-  gev_fd_close(gev_hub(L), &check(L)->f);
+  struct poller *p = check(L);
+  gev_unlink(&p->witness.link);
+  gev_fd_close(gev_hub(L), &p->f);
   return 0;
 }
 
@@ -159,11 +175,15 @@ static int lib_poller(lua_State *L) {
   struct poller *p = lua_newuserdatauv(L, sizeof *p, 0);
   p->cls = &poller_class;
   p->n = 0;
+  p->lost = false;
+  p->witness.closing = closing;
+  gev_list_init(&p->witness.link);
   gev_fd_init(&p->f, -1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
   p->f.fd = epoll_create1(EPOLL_CLOEXEC);
   if (p->f.fd < 0) return gev_fail(L, errno);
+  gev_list_append(&gev_hub(L)->witnesses, &p->witness.link);
   return 1;
 }
 

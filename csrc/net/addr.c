@@ -145,6 +145,17 @@ int gev_addr_push(lua_State *L, const struct gev_addr *a) {
   }
 }
 
+void gev_addr_text(lua_State *L, const struct gev_addr *a) {
+  if (gev_addr_push(L, a) == 1) {
+    if (lua_isnil(L, -1)) lua_pushliteral(L, ""), lua_replace(L, -2);
+    return;
+  }
+  lua_pushfstring(L, a->u.sa.sa_family == AF_INET6 ? "[%s]:%I" : "%s:%I",
+                  lua_tostring(L, -2), (LUAI_UACINT)lua_tointeger(L, -1));
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
 /* --- families ------------------------------------------------------------ */
 
 int gev_family(lua_State *L, int idx, int fallback) {

@@ -38,6 +38,8 @@ bool gev_addr_unix(struct gev_addr *a, const char *path, size_t len);
  * one, "" for none); returns how many values. A len of 0, which recvfrom
  * gives for a sender without a name, is "" too; another family is nil. */
 int gev_addr_push(lua_State *L, const struct gev_addr *a);
+/* Pushes it as one text for people: "host:port", "[ipv6]:port", the path. */
+void gev_addr_text(lua_State *L, const struct gev_addr *a);
 
 /* The family named "inet", "inet6" or "unix" at idx; fallback for nil or none,
  * unless that is negative. Raises on everything else. */

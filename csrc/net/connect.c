@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,11 +21,7 @@ bool gev_socket_addr(lua_State *L, struct gev_socket *sock, int idx,
                      struct gev_addr *a) {
   size_t len;
   const char *host = luaL_checklstring(L, idx, &len);
-  if (sock->family == AF_UNIX) {
-    if (!gev_addr_unix(a, host, len))
-      luaL_argerror(L, idx, "not a path for a Unix socket (too long?)");
-    return true;
-  }
+  if (sock->family == AF_UNIX) return gev_addr_unix(a, host, len);
   lua_Integer port = luaL_checkinteger(L, idx + 1);
   luaL_argcheck(L, port >= 0 && port <= 65535, idx + 1,
                 "a port is a number from 0 to 65535");
@@ -32,8 +29,16 @@ bool gev_socket_addr(lua_State *L, struct gev_socket *sock, int idx,
 }
 
 int gev_socket_noaddr(lua_State *L, int idx) {
-  const char *msg = lua_pushfstring(L, "'%s' is not a numeric address",
-                                    lua_tostring(L, idx));
+  struct gev_addr other;
+  size_t len;
+  const char *host = lua_tolstring(L, idx, &len);
+  int family = check(L, 1)->family;
+  if (family == AF_UNIX)
+    return gev_fail(L, !len || memchr(host, '\0', len) ? EINVAL
+                                                       : ENAMETOOLONG);
+  if (gev_addr_numeric(&other, AF_UNSPEC, host, 0))
+    return gev_failmsg(L, "address family not supported", "EAI_ADDRFAMILY");
+  const char *msg = lua_pushfstring(L, "'%s' is not a numeric address", host);
   return gev_failmsg(L, msg, "EAI_NONAME");
 }
 

@@ -10,7 +10,8 @@ struct gev_socket;
 struct gev_addr;
 
 /* The address arguments from idx on: host and port, or a path. false: the
- * host is a name that must be looked up first. */
+ * host is a name that must be looked up first, or of another family, or this
+ * is no path that a Unix socket can have. */
 bool gev_socket_addr(lua_State *L, struct gev_socket *sock, int idx,
                      struct gev_addr *a);
 /* nil, message, code for that case. */

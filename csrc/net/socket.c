@@ -260,12 +260,8 @@ static int m_tostring(lua_State *L) {
   lua_pushfstring(L, "<socket fd %d ", fd);
   int first = lua_gettop(L);
   if (connected || getsockname(fd, &a.u.sa, &a.len) == 0) {
-    int n = gev_addr_push(L, connected ? &peer : &a);
-    if (n == 2) {
-      lua_pushliteral(L, ":");
-      lua_insert(L, -2);
-    }
-    lua_pushstring(L, n == 2 || lua_rawlen(L, -1) ? " " : "");
+    gev_addr_text(L, connected ? &peer : &a);
+    lua_pushstring(L, lua_rawlen(L, -1) ? " " : "");
   }
   lua_pushstring(L, state);
   lua_pushliteral(L, ">");

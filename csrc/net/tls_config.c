@@ -29,6 +29,27 @@ bool gev_tls_checks_host(const struct gev_tls_context *c) {
          gev_tls_verify_as(c, false) != GEV_VERIFY_NONE;
 }
 
+/* The name of the field is at 2, its new value at 3. */
+static int bad_value(lua_State *L, const char *why) {
+  return luaL_error(L, "bad value of SSLContext.%s (%s)", lua_tostring(L, 2),
+                    why);
+}
+
+static void check_type(lua_State *L, int type) {
+  if (lua_type(L, 3) != type)
+    bad_value(L, lua_pushfstring(L, "%s expected, got %s",
+                                 lua_typename(L, type), luaL_typename(L, 3)));
+}
+
+/* Which of the names it is. */
+static int check_option(lua_State *L, const char *const *names) {
+  check_type(L, LUA_TSTRING);
+  for (int i = 0; names[i]; i++)
+    if (strcmp(names[i], lua_tostring(L, 3)) == 0) return i;
+  return bad_value(L, lua_pushfstring(L, "invalid option '%s'",
+                                      lua_tostring(L, 3)));
+}
+
 static const char *const verify_names[] = {"none", "optional", "required",
                                            NULL};
 
@@ -37,7 +58,7 @@ static void get_verify_mode(lua_State *L, struct gev_tls_context *c) {
 }
 
 static void set_verify_mode(lua_State *L, struct gev_tls_context *c) {
-  c->verify = (uint8_t)luaL_checkoption(L, 3, NULL, verify_names);
+  c->verify = (uint8_t)check_option(L, verify_names);
   c->verify_told = true;
   gev_tls_new_terms(c);
 }
@@ -49,7 +70,7 @@ static void get_check_hostname(lua_State *L, struct gev_tls_context *c) {
 
 /* There is nothing to check in a peer that is not verified. */
 static void set_check_hostname(lua_State *L, struct gev_tls_context *c) {
-  luaL_checktype(L, 3, LUA_TBOOLEAN);
+  check_type(L, LUA_TBOOLEAN);
   c->check_host = lua_toboolean(L, 3);
   c->host_told = true;
   if (c->check_host && c->verify_told && c->verify == GEV_VERIFY_NONE)
@@ -74,7 +95,7 @@ static void set_crl_check(lua_State *L, struct gev_tls_context *c) {
   static const unsigned long flags[] = {
       0, X509_V_FLAG_CRL_CHECK,
       X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL};
-  int which = luaL_checkoption(L, 3, NULL, crl_names);
+  int which = check_option(L, crl_names);
   X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ctx);
   X509_VERIFY_PARAM_clear_flags(param, flags[2]);
   X509_VERIFY_PARAM_set_flags(param, flags[which]);
@@ -87,9 +108,10 @@ static void get_verify_depth(lua_State *L, struct gev_tls_context *c) {
 }
 
 static void set_verify_depth(lua_State *L, struct gev_tls_context *c) {
-  lua_Integer depth = luaL_checkinteger(L, 3);
-  luaL_argcheck(L, depth >= 0 && depth <= 1000, 3,
-                "a depth is a number from 0 to 1000");
+  int is;
+  lua_Integer depth = lua_tointegerx(L, 3, &is);
+  if (!is || depth < 0 || depth > 1000)
+    bad_value(L, "a depth is a number from 0 to 1000");
   SSL_CTX_set_verify_depth(c->ctx, (int)depth);
   gev_tls_new_terms(c);
 }
@@ -100,7 +122,7 @@ static const char *const version_names[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
 static int check_version(lua_State *L) {
-  return versions[luaL_checkoption(L, 3, NULL, version_names)];
+  return versions[check_option(L, version_names)];
 }
 
 static void get_minimum_version(lua_State *L, struct gev_tls_context *c) {
@@ -128,7 +150,7 @@ static void get_session_tickets(lua_State *L, struct gev_tls_context *c) {
 }
 
 static void set_session_tickets(lua_State *L, struct gev_tls_context *c) {
-  luaL_checktype(L, 3, LUA_TBOOLEAN);
+  check_type(L, LUA_TBOOLEAN);
   if (lua_toboolean(L, 3))
     SSL_CTX_clear_options(c->ctx, SSL_OP_NO_TICKET);
   else
@@ -142,7 +164,7 @@ static void get_ktls(lua_State *L, struct gev_tls_context *c) {
 }
 
 static void set_ktls(lua_State *L, struct gev_tls_context *c) {
-  luaL_checktype(L, 3, LUA_TBOOLEAN);
+  check_type(L, LUA_TBOOLEAN);
   c->ktls = lua_toboolean(L, 3);
   if (c->ktls)
     SSL_CTX_set_options(c->ctx, SSL_OP_ENABLE_KTLS);
@@ -194,9 +216,6 @@ int gev_tls_context_newindex(lua_State *L) {
   if (i == FIELDS)
     return luaL_error(L, "an SSLContext has no field '%s'",
                       luaL_tolstring(L, 2, NULL));
-  lua_remove(L, 2); /* for messages: the value is the first argument */
-  lua_pushnil(L);
-  lua_insert(L, 2);
   fields[i].set(L, c);
   return 0;
 }

@@ -267,11 +267,7 @@ static int m_tostring(lua_State *L) {
   if (t->s.fd.fd < 0) return lua_pushliteral(L, "<TLS socket closed>"), 1;
   lua_pushfstring(L, "<TLS socket fd %d ", t->s.fd.fd);
   if (getpeername(t->s.fd.fd, &peer.u.sa, &peer.len) == 0) {
-    if (gev_addr_push(L, &peer) == 2) {
-      lua_pushliteral(L, ":");
-      lua_insert(L, -2);
-      lua_concat(L, 3);
-    }
+    gev_addr_text(L, &peer);
     lua_pushliteral(L, " ");
     lua_concat(L, 3);
   }

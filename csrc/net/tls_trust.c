@@ -72,19 +72,39 @@ static bool read_chain(BIO *in, struct identity *id) {
   return true;
 }
 
+struct secret {
+  const char *password; /* NULL: none was given */
+  bool asked;
+};
+
 /* The password that was given, or none: never asks the terminal. */
-static int password_cb(char *buf, int size, int writing, void *password) {
+static int password_cb(char *buf, int size, int writing, void *arg) {
+  struct secret *secret = arg;
   (void)writing;
-  size_t len = password ? strlen(password) : 0;
+  if (secret) secret->asked = true;
+  size_t len = secret && secret->password ? strlen(secret->password) : 0;
   if (len == 0 || len > (size_t)size) return -1;
-  memcpy(buf, password, len);
+  memcpy(buf, secret->password, len);
   return (int)len;
 }
 
-static bool read_key(BIO *in, const char *password, struct identity *id) {
-  id->key = PEM_read_bio_PrivateKey(in, NULL, password_cb,
-                                    (void *)(uintptr_t)password);
+static bool read_key(BIO *in, struct secret *secret, struct identity *id) {
+  id->key = PEM_read_bio_PrivateKey(in, NULL, password_cb, secret);
   return id->key != NULL;
+}
+
+/* OpenSSL's words for these two, "interrupted" and "unsupported", mislead. */
+static int fail_key(lua_State *L, const struct secret *secret) {
+  unsigned long err = ERR_peek_error();
+  bool none = ERR_GET_REASON(err) == ERR_R_UNSUPPORTED ||
+              (ERR_GET_LIB(err) == ERR_LIB_PEM &&
+               ERR_GET_REASON(err) == PEM_R_NO_START_LINE);
+  if (!none && !(secret->asked && !secret->password))
+    return gev_tls_fail(L, "no private key");
+  ERR_clear_error();
+  return gev_failmsg(L, none ? "no private key"
+                             : "the key is encrypted: a password is needed",
+                     "ESSL");
 }
 
 /* Stack: 1 context, 2 certificates, 3 key, 4 password. */
@@ -98,9 +118,10 @@ static int load_identity(lua_State *L, struct gev_tls_context *c,
   int from = lua_isnil(L, 3) ? 2 : 3;
   in = open_source(L, from);
   if (!in) return fail_source(L, from);
-  ok = read_key(in, luaL_optstring(L, 4, NULL), id);
+  struct secret secret = {luaL_optstring(L, 4, NULL), false};
+  ok = read_key(in, &secret, id);
   BIO_free(in);
-  if (!ok) return gev_tls_fail(L, "no private key");
+  if (!ok) return fail_key(L, &secret);
   if (X509_check_private_key(id->cert, id->key) != 1)
     return gev_tls_fail(L, "the key does not belong to the certificate");
   if (SSL_CTX_use_cert_and_key(c->ctx, id->cert, id->key, id->chain, 1) != 1)

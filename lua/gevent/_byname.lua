@@ -21,11 +21,40 @@ local function isnumeric(host)
     or core.isnumeric(host) ~= nil
 end
 
+-- Misuse is raised here, with the argument's number as the user counts: what the
+-- C functions raise would name this file. Their caller's caller is to blame.
+local function bad(n, fname, text)
+  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
+end
+
+-- The host that is argument n, and the port after it; or the path.
+local function checkaddress(self, host, port, n, fname)
+  if type(host) ~= "string" and type(host) ~= "number" then
+    bad(n, fname, ("string expected, got %s"):format(type(host)))
+  elseif self.family == "unix" then
+    return
+  end
+  local kind = type(port)
+  local number = (kind == "number" or kind == "string") and tonumber(port)
+  if not number then
+    bad(n + 1, fname, ("port expected, got %s"):format(kind))
+  elseif not math.tointeger(number) or number < 0 or number > 65535 then
+    bad(n + 1, fname, "a port is a number from 0 to 65535")
+  end
+end
+
+local function checktimeout(timeout, n)
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    bad(n, "connect", "seconds must be a number >= 0")
+  end
+end
+
 -- A Unix socket whose listener has no room for it cannot be waited for: it is
 -- tried again after a while, as a blocking connect would wait.
 local function connectpath(connect, self, path, timeout)
   local ok, message, code = connect(self, path, timeout)
-  if code ~= "EAGAIN" then return ok, message, code end
+  if ok then return true end
+  if code ~= "EAGAIN" then return nil, message, code end
   if timeout == nil then timeout = self:gettimeout() end
   local deadline = timeout and core.monotonic() + timeout
   local delay = FIRST_DELAY
@@ -36,22 +65,21 @@ local function connectpath(connect, self, path, timeout)
     delay = math.min(delay * 2, LONGEST_DELAY)
     ok, message, code = connect(self, path)
   end
-  return ok, message, code
+  if ok then return true end
+  return nil, message, code
 end
 
 -- connect(2) takes numbers; the time-out covers the look-up too.
 local function byname(connect)
   return function(self, host, port, timeout)
+    checkaddress(self, host, port, 1, "connect")
     if self.family == "unix" then
+      checktimeout(port, 2)
       return connectpath(connect, self, host, port)
-    elseif isnumeric(host) then
-      return connect(self, host, port, timeout)
     end
-    if timeout == nil then
-      timeout = self:gettimeout()
-    elseif type(timeout) ~= "number" or not (timeout >= 0) then
-      error("bad argument #3 to 'connect' (seconds must be a number >= 0)", 2)
-    end
+    checktimeout(timeout, 3)
+    if isnumeric(host) then return connect(self, host, port, timeout) end
+    if timeout == nil then timeout = self:gettimeout() end
     local deadline = timeout and core.monotonic() + timeout
     local address, message, code = waiting.with_timeout(timeout, numeric,
       host, port, self.family, self.type)
@@ -63,6 +91,7 @@ end
 
 local function bindbyname(bind)
   return function(self, host, port)
+    checkaddress(self, host, port, 1, "bind")
     if self.family == "unix" or isnumeric(host) then
       return bind(self, host, port)
     end
@@ -74,6 +103,11 @@ end
 
 local function sendbyname(sendto)
   return function(self, data, host, port)
+    if type(data) ~= "string" and type(data) ~= "number" then
+      error(("bad argument #1 to 'sendto' (string expected, got %s)"):format(
+        type(data)), 2)
+    end
+    checkaddress(self, host, port, 2, "sendto")
     if self.family == "unix" or isnumeric(host) then
       return sendto(self, data, host, port)
     end

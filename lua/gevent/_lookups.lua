@@ -44,12 +44,28 @@ local function checkoption(opts, name, allowed)
   end
 end
 
+local AI = {passive = true, canonname = true, numerichost = true, numericserv = true,
+  addrconfig = true}
+local NI = {numerichost = true, numericserv = true, dgram = true, namereqd = true}
+
+local function checkflags(flags, known, fname)
+  for word in (flags or ""):gmatch "[^%s,|]+" do
+    if not known[word] then
+      error(bad(3, fname, ("unknown flag \"%s\""):format(word)), 4)
+    end
+  end
+  return flags or ""
+end
+
 -- host, service, family, type, flags
 local function checkaddrinfo(host, port, opts)
+  local number = type(port) == "number" and port -- the system wraps it round
   host = totext(host, 1, "getaddrinfo")
   port = totext(port, 2, "getaddrinfo")
   if not host and not port then
     error(bad(1, "getaddrinfo", "neither a host nor a service"), 3)
+  elseif number and not (math.tointeger(number) and number >= 0 and number <= 65535) then
+    error(bad(2, "getaddrinfo", "a port is 0 to 65535"), 3)
   end
   if opts == nil then return host, port, nil, "stream", "" end
   if type(opts) ~= "table" then
@@ -58,7 +74,8 @@ local function checkaddrinfo(host, port, opts)
   checkoption(opts, "family", FAMILIES)
   checkoption(opts, "type", TYPES)
   checkoption(opts, "flags")
-  return host, port, opts.family, opts.type or "stream", opts.flags or ""
+  local flags = checkflags(opts.flags, AI, "getaddrinfo")
+  return host, port, opts.family, opts.type or "stream", flags
 end
 
 -- host, port, flags
@@ -74,7 +91,7 @@ local function checknameinfo(host, port, flags)
   elseif flags ~= nil and type(flags) ~= "string" then
     error(bad(3, "getnameinfo", expected("string", flags)), 3)
   end
-  return host, number, flags or ""
+  return host, number, checkflags(flags, NI, "getnameinfo")
 end
 
 local function has(flags, flag) return flags:find(flag, 1, true) ~= nil end

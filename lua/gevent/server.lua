@@ -237,64 +237,91 @@ end
 
 -- Making --------------------------------------------------------------------------------
 
+-- Where this library's files are, to tell its functions from the user's.
+local HERE = debug.getinfo(1, "S").source:match("^@.*[/\\]") or "@"
+
+-- Misuse of the constructor, raised where the user has called it: how many
+-- classes are between is theirs to know.
+local function bad(self, n, text)
+  local level = 1
+  repeat
+    level = level + 1
+    local info = debug.getinfo(level, "S")
+  until not info or info.what ~= "C" and info.source:sub(1, #HERE) ~= HERE
+  error(("bad argument #%d to '%s' (%s)"):format(n, getmetatable(self).__name, text), level)
+end
+
+local function expected(what, value)
+  return ("%s expected, got %s"):format(what, type(value))
+end
+
 local function setspawn(self, spawn)
   if spawn == nil or spawn == "raw" then return end
   if type(spawn) == "number" then
     self.limit = math.tointeger(spawn)
-    if not self.limit or spawn < 1 then
-      error("bad option 'spawn' (a pool needs a size > 0)", 4)
-    end
-  elseif type(spawn) == "table" or type(spawn) == "userdata" then
+    if not self.limit or spawn < 1 then bad(self, 3, "spawn: a pool needs a size > 0") end
+  elseif type(spawn) == "table" and spawn.spawn and spawn.wait_available then
     self.pool = spawn
   else
-    error("bad option 'spawn' (nil, a Pool, a number or \"raw\" expected, got "
-      .. type(spawn) .. ")", 4)
+    bad(self, 3, "spawn: " .. expected('nil, a Pool, a number or "raw"', spawn))
   end
 end
 
 local function setssl(self, opts)
   local context = opts.ssl_context
   if context ~= nil and not ssl.iscontext(context) then
-    error(("bad option 'ssl_context' (SSLContext expected, got %s)"):format(
-      type(context)), 4)
+    bad(self, 3, "ssl_context: " .. expected("SSLContext", context))
   end
   local timeout = opts.handshake_timeout
   if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    error("bad option 'handshake_timeout' (seconds must be a number >= 0)", 4)
+    bad(self, 3, "handshake_timeout: seconds must be a number >= 0")
   end
   self.ssl_context = context
   self.handshake_timeout = timeout or HANDSHAKE_TIMEOUT
 end
 
-local function init(self, listener, handle, opts)
-  opts = opts or {}
-  if type(handle) ~= "function" and not (getmetatable(handle) or {}).__call then
-    error("bad argument #2 to 'Server' (function expected, got "
-      .. type(handle) .. ")", 3)
+local function setlistener(self, listener, opts)
+  local backlog = opts.backlog
+  if backlog ~= nil and not math.tointeger(backlog) then
+    bad(self, 3, "backlog: " .. expected("integer", backlog))
   end
-  self.handle = handle
   self.listener = listener
-  self.backlog = opts.backlog
-  self.reuse_port = opts.reuse_port
+  self.backlog, self.reuse_port = backlog, opts.reuse_port
+  if type(listener) == "userdata" and (getmetatable(listener) or {}).__name == "socket" then
+    if listener.closed then bad(self, 1, "a closed socket") end
+    self.socket = listener
+    learnaddress(self)
+  else
+    local ok, err = pcall(socket.parselistener, listener)
+    if not ok then bad(self, 1, err) end
+  end
+end
+
+local function iscallable(value)
+  return type(value) == "function" or (debug.getmetatable(value) or {}).__call ~= nil
+end
+
+local function init(self, listener, handle, opts)
+  if not iscallable(handle) then bad(self, 2, expected("function", handle)) end
+  if opts ~= nil and type(opts) ~= "table" then bad(self, 3, expected("table", opts)) end
+  opts = opts or {}
+  self.handle = handle
   self.error_log = opts.error_log
   self.started, self.closed = false, false
   self._active, self._count = {}, 0
   setspawn(self, opts.spawn)
   setssl(self, opts)
-  if type(listener) == "userdata" then
-    self.socket = listener
-    learnaddress(self)
-  else
-    local ok, err = pcall(socket.parselistener, listener)
-    if not ok then error(err, 3) end
-  end
+  setlistener(self, listener, opts)
   return self
 end
 
 function StreamServer:__tostring()
   local state = self.closed and "stopped" or self.started and "listening" or "not started"
-  local where = self.host and self.port and self.host .. ":" .. self.port
-    or self.host or tostring(self.listener)
+  local host = self.host
+  if host and self.port then
+    host = (host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(host, self.port)
+  end
+  local where = host or tostring(self.listener)
   return ("<%s %s %s>"):format(getmetatable(self).__name, where, state)
 end
 

@@ -173,12 +173,41 @@ local function connecttls(host, port, source, context, opts)
   })
 end
 
--- The context that the option `ssl` stands for.
-local function contextof(option)
-  if option == true then return ssl.default_client_context() end
-  if ssl.iscontext(option) then return option end
-  error("bad argument #3 to 'create_connection' (ssl must be true or an "
-    .. "SSLContext)", 3)
+local function bad(n, fname, text)
+  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
+end
+
+local function expected(what, value)
+  return ("%s expected, got %s"):format(what, type(value))
+end
+
+local function checkconnection(host, port, opts)
+  local me = "create_connection"
+  local number = type(port) ~= "table" and tonumber(port)
+  if type(host) ~= "string" then bad(1, me, expected("host", host)) end
+  if not number then bad(2, me, expected("port", port)) end
+  if not math.tointeger(number) or number < 0 or number > 65535 then
+    bad(2, me, "a port is a number from 0 to 65535")
+  end
+  if opts == nil then return end
+  if type(opts) ~= "table" then bad(3, me, expected("table", opts)) end
+  local timeout = opts.timeout
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    bad(3, me, "timeout must be a number of seconds >= 0")
+  end
+  if opts.source_address ~= nil and type(opts.source_address) ~= "string" then
+    bad(3, me, "source_address: " .. expected("host", opts.source_address))
+  end
+  if opts.ssl and opts.ssl ~= true and not ssl.iscontext(opts.ssl) then
+    bad(3, me, "ssl must be true or an SSLContext")
+  end
+  local name, session = opts.server_hostname, opts.session
+  if name ~= nil and type(name) ~= "string" then
+    bad(3, me, "server_hostname: " .. expected("string", name))
+  end
+  if session ~= nil and not ssl.issession(session) then
+    bad(3, me, "session: " .. expected("SSLSession", session))
+  end
 end
 
 --- Connects to a host by name or address: the addresses of a name are raced,
@@ -192,22 +221,16 @@ end
 -- @treturn[1] socket a TLS socket with `ssl`
 -- @return[2] nil, message, code
 function socket.create_connection(host, port, opts)
-  if type(host) ~= "string" then
-    error("bad argument #1 to 'create_connection' (host expected, got "
-      .. type(host) .. ")", 2)
-  end
-  local timeout = opts and opts.timeout
-  local source = opts and opts.source_address
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    error("bad argument #3 to 'create_connection' (timeout must be a number "
-      .. "of seconds >= 0)", 2)
-  end
-  local connect, context = connectany, opts and opts.ssl or nil
+  checkconnection(host, port, opts)
+  opts = opts or {}
+  local connect, context = connectany, opts.ssl
   if context then
-    connect, context = connecttls, contextof(context)
+    connect = connecttls
+    if context == true then context = ssl.default_client_context() end
   end
-  if timeout == nil then return connect(host, port, source, context, opts) end
-  return waiting.with_timeout(timeout, connect, host, port, source, context, opts)
+  local source = opts.source_address
+  if opts.timeout == nil then return connect(host, port, source, context, opts) end
+  return waiting.with_timeout(opts.timeout, connect, host, port, source, context, opts)
 end
 
 -- create_server -------------------------------------------------------------------
@@ -223,8 +246,8 @@ local function parselistener(listener)
     error(("bad listener %d (a port is 0 to 65535)"):format(listener), 0)
   end
   if type(listener) ~= "string" then
-    error("bad listener (address, port or listening socket expected, got "
-      .. type(listener) .. ")", 0)
+    error("bad listener (\"host:port\", \":port\", \"unix:/path\" or a port "
+      .. "expected, got " .. type(listener) .. ")", 0)
   end
   local path = listener:match("^unix:(.+)$")
   if path then return "unix", path end
@@ -270,6 +293,21 @@ local function listen(family, host, port, opts)
   return nil, message, code
 end
 
+local FAMILIES = {inet = true, inet6 = true, unix = true}
+
+local function checkserver(opts)
+  local me = "create_server"
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then bad(2, me, expected("table", opts)) end
+  if opts.backlog ~= nil and not math.tointeger(opts.backlog) then
+    bad(2, me, "backlog: " .. expected("integer", opts.backlog))
+  end
+  if opts.family ~= nil and not FAMILIES[opts.family] then
+    bad(2, me, ("family cannot be '%s'"):format(tostring(opts.family)))
+  end
+  return opts
+end
+
 --- A listening socket.
 -- @param listener "host:port", ":port" or a port (all interfaces, both
 -- families), "[ipv6]:port", "unix:/path"
@@ -278,24 +316,27 @@ end
 -- @treturn[1] socket
 -- @return[2] nil, message, code
 function socket.create_server(listener, opts)
-  opts = opts or {}
+  opts = checkserver(opts)
   if opts.family == "unix" and type(listener) == "string" then
     listener = "unix:" .. listener:gsub("^unix:", "")
   end
   local ok, host, port = pcall(parselistener, listener)
-  if not ok then error(host, 2) end
+  if not ok then
+    error(("bad argument #1 to 'create_server' (%s)"):format(host), 2)
+  end
   if host == "unix" then return listen("unix", port, nil, opts) end
   if host == nil then
     if opts.family ~= "inet" then
       local sock, message, code = listen("inet6", "::", port, opts)
-      if sock or opts.family or code ~= "EAFNOSUPPORT" and code ~= "EADDRNOTAVAIL" then
-        return sock, message, code
+      if sock then return sock end
+      if opts.family or code ~= "EAFNOSUPPORT" and code ~= "EADDRNOTAVAIL" then
+        return nil, message, code
       end
     end
     return listen("inet", "0.0.0.0", port, opts) -- a host without IPv6
   end
   local family = core.isnumeric(host)
-  if not family then
+  if not family or opts.family and opts.family ~= family then
     local message, code
     host, message, code = numeric(host, port, opts.family or "inet",
       opts.type or "stream")

@@ -24,6 +24,11 @@ function ssl.iscontext(value)
   return type(value) == "userdata" and (getmetatable(value) or {}).__name == "SSLContext"
 end
 
+--- Is it an SSLSession?
+function ssl.issession(value)
+  return type(value) == "userdata" and (getmetatable(value) or {}).__name == "SSLSession"
+end
+
 local FIELDS = {"verify_mode", "check_hostname", "minimum_version", "maximum_version",
   "crl_check", "verify_depth", "session_tickets", "ktls"}
 
@@ -43,6 +48,11 @@ local KNOWN = {role = true, cert = true, key = true, password = true,
 for _, name in ipairs(FIELDS) do KNOWN[name] = true end
 for _, load in ipairs(LOADS) do KNOWN[load[1]] = true end
 
+-- Options that are not checked by their field.
+local TYPES = {cert = "string", key = "string", password = "string", cafile = "string",
+  capath = "string", cadata = "string", crl = "string", ciphers = "string",
+  curves = "string", alpn_protocols = "table"}
+
 local function checkoptions(opts)
   if opts ~= nil and type(opts) ~= "table" then
     error("bad argument #1 to 'SSLContext' (table expected, got " .. type(opts) .. ")", 3)
@@ -51,6 +61,14 @@ local function checkoptions(opts)
     if not KNOWN[name] then
       error(("bad option '%s' to 'SSLContext'"):format(tostring(name)), 3)
     end
+    local value, wanted = opts[name], TYPES[name]
+    if wanted and type(value) ~= wanted then
+      error(("bad option '%s' to 'SSLContext' (%s expected, got %s)"):format(name, wanted,
+        type(value)), 3)
+    end
+  end
+  if opts and opts.cert == nil and (opts.key or opts.password) then
+    error("bad option 'key' to 'SSLContext' (there is no 'cert')", 3)
   end
   local role = opts and opts.role
   if role ~= nil and role ~= "client" and role ~= "server" then
@@ -91,9 +109,12 @@ end
 -- @return[2] nil, message, code
 function ssl.SSLContext(opts)
   opts = checkoptions(opts)
-  local context, message, code = core.tls_context(opts.role == "server")
-  if not context then return nil, message, code end
-  return apply(context, opts)
+  local context, why, errcode = core.tls_context(opts.role == "server")
+  if not context then return nil, why, errcode end
+  local ok, result, message, code = pcall(apply, context, opts)
+  if not ok then error(result:gsub("^.-:%d+: ", ""), 2) end -- of a value that is misuse
+  if result then return result end
+  return nil, message, code
 end
 
 --- The same.
@@ -131,6 +152,9 @@ local function choose(sock, name)
 end
 
 local function do_handshake(sock, timeout)
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    error("bad argument #1 to 'do_handshake' (seconds must be a number >= 0)", 2)
+  end
   local seconds = timeout or sock:gettimeout()
   local deadline = seconds and seconds > 0 and core.monotonic() + seconds
   local ok, message, code = sock:_handshake(timeout)
@@ -149,32 +173,39 @@ local function addmethods(class)
 end
 for _, class in pairs(core.tls_classes) do addmethods(class) end
 
-local function bad_wrap(n, why)
-  error(("bad argument #%d to 'wrap_socket' (%s)"):format(n, why), 4)
+local function bad(n, fname, text)
+  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
 end
 
-local function checkwrap(context, opts)
-  if not ssl.iscontext(context) then bad_wrap(0, "SSLContext expected") end
-  if type(opts) ~= "table" then bad_wrap(2, "table expected, got " .. type(opts)) end
-  local timeout = opts.timeout
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    bad_wrap(2, "timeout must be a number of seconds")
+local function expected(what, value)
+  return ("%s expected, got %s"):format(what, type(value))
+end
+
+local function checkwrap(context, sock, opts)
+  if not ssl.iscontext(context) then
+    error("bad self of 'wrap_socket' (" .. expected("SSLContext", context) .. ")", 3)
+  elseif not pcall(core.buffered, sock) then
+    bad(1, "wrap_socket", expected("socket or file", sock))
+  elseif opts ~= nil and type(opts) ~= "table" then
+    bad(2, "wrap_socket", expected("table", opts))
   end
-  if opts.server_side then
-    if opts.server_hostname or opts.session then
-      bad_wrap(2, "server_hostname and session are a client's")
+  opts = opts or {}
+  local timeout, host, session = opts.timeout, opts.server_hostname, opts.session
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    bad(2, "wrap_socket", "timeout must be a number of seconds >= 0")
+  elseif opts.server_side then
+    if host or session then
+      bad(2, "wrap_socket", "server_hostname and session are a client's")
     end
-    return
+  elseif host == nil and context:_checks_host() then
+    bad(2, "wrap_socket", "server_hostname is needed to check it")
+  elseif host ~= nil and (type(host) ~= "string" or host == "" or host:find "^%."
+      or host:find "[%c%s]") then -- to OpenSSL, ".a" is any name below a
+    bad(2, "wrap_socket", "server_hostname must be a host name")
+  elseif session ~= nil and not ssl.issession(session) then
+    bad(2, "wrap_socket", "session: " .. expected("SSLSession", session))
   end
-  local host = opts.server_hostname
-  if host == nil and context:_checks_host() then
-    bad_wrap(2, "server_hostname is needed to check it")
-  end
-  -- To OpenSSL, a name that begins with a dot is any name below it.
-  if host ~= nil and (type(host) ~= "string" or host == "" or host:find "^%." or
-    host:find "[%c%s]") then
-    bad_wrap(2, "server_hostname must be a host name")
-  end
+  return opts
 end
 
 local closing = {__close = function(guard)
@@ -191,8 +222,7 @@ end}
 -- @treturn[1] socket
 -- @return[2] nil, message, code
 function Context:wrap_socket(sock, opts)
-  if opts == nil then opts = {} end
-  checkwrap(self, opts)
+  opts = checkwrap(self, sock, opts)
   local tls, message, code = core.tls_wrap(sock, self, opts.server_side and true or false,
     opts.server_hostname, opts.session)
   if not tls then return nil, message, code end
