@@ -47,6 +47,7 @@ end
 -- @return true; or nil, message, code where the address cannot be had
 function StreamServer:start()
   if self.closed then error("a server that was stopped cannot be started again", 2) end
+  if self.workers then error("a server with workers is run by serve_forever", 2) end
   if self.started then return true end
   local ok, message, code = listening(self)
   if not ok then return nil, message, code end
@@ -116,6 +117,7 @@ end
 -- @tparam[opt=1] number timeout seconds to wait
 function StreamServer:stop(timeout)
   if self.closed then return end
+  if self._supervisor then return self._supervisor:stop(timeout) end
   timeout = timeout or STOP_TIMEOUT
   if type(timeout) ~= "number" or not (timeout >= 0) then
     error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
@@ -133,9 +135,58 @@ end
 StreamServer.close = StreamServer.stop
 StreamServer.__close = function(self) self:stop() end
 
---- Starts, and blocks until the server is stopped.
+-- Several processes -------------------------------------------------------------------
+
+-- What the workers accept from: one socket that all share, or with `reuse_port`
+-- one for each. These are the supervisor's: what waits in the queue of a worker
+-- that dies waits for the one that takes its place.
+local function listeners(self)
+  local ok, message, code = listening(self)
+  if not ok then return nil, message, code end
+  learnaddress(self)
+  local list = {}
+  for i = 1, self.workers do list[i] = self.socket end
+  if not self.reuse_port or not self.port then return list end -- a path is one socket's
+  local address = (self.host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(
+    self.host, self.port)
+  for i = 2, self.workers do
+    list[i], message, code = socket.create_server(address,
+      {backlog = self.backlog, reuse_port = true, type = self._type})
+    if not list[i] then return nil, message, code end
+  end
+  return list
+end
+
+-- In a worker: serves as a server without workers would.
+local function serveone(self, worker, list)
+  for _, sock in ipairs(list) do
+    if sock ~= list[worker.number] then sock:close() end
+  end
+  self.socket = list[worker.number]
+  self.workers, self._supervisor = nil, nil
+  worker:serve(self)
+end
+
+local function serveinworkers(self)
+  local list, message, code = listeners(self)
+  if not list then return nil, message, code end
+  local workers = require "gevent.workers" -- who has none does not pay for them
+  local ok
+  self._supervisor = workers.Supervisor(function(worker)
+    serveone(self, worker, list)
+  end, {workers = self.workers, grace = self.grace, log = self.error_log})
+  self.started = true
+  ok, message, code = self._supervisor:run()
+  for _, sock in ipairs(list) do sock:close() end
+  self.started, self.closed = false, true
+  return ok, message, code
+end
+
+--- Starts, and blocks until the server is stopped. With workers it is run by the
+-- main greenlet, and SIGTERM and SIGINT stop it; see `gevent.workers`.
 -- @return true; or nil, message, code where the address cannot be had
 function StreamServer:serve_forever()
+  if self.workers then return serveinworkers(self) end
   local ok, message, code = self:start()
   if not ok then return nil, message, code end
   local _stop <close> = self
@@ -259,6 +310,14 @@ local function setssl(self, opts)
   self.handshake_timeout = opts.handshake_timeout or HANDSHAKE_TIMEOUT
 end
 
+local function setworkers(self, opts)
+  local n = opts.workers
+  if n ~= nil and (math.type(n) ~= "integer" or n < 1) then
+    error(("bad option 'workers' (integer > 0 expected, got %s)"):format(tostring(n)), 4)
+  end
+  self.workers, self.grace = n, opts.grace
+end
+
 local function init(self, listener, handle, opts)
   opts = opts or {}
   if type(handle) ~= "function" and not (getmetatable(handle) or {}).__call then
@@ -273,6 +332,7 @@ local function init(self, listener, handle, opts)
   self.started, self.closed = false, false
   self._active, self._count = {}, 0
   setspawn(self, opts.spawn)
+  setworkers(self, opts)
   setssl(self, opts)
   if type(listener) == "userdata" then
     self.socket = listener

@@ -111,6 +111,7 @@ end
 -- @tparam[opt=1] number timeout seconds to wait
 function Server:stop(timeout)
   if self.closed then return end
+  if self._supervisor then return StreamServer.stop(self, timeout) end
   timeout = timeout or STOP_TIMEOUT
   if type(timeout) ~= "number" or not (timeout >= 0) then
     error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
