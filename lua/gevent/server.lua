@@ -137,23 +137,14 @@ StreamServer.__close = function(self) self:stop() end
 
 -- Several processes -------------------------------------------------------------------
 
--- What the workers accept from: one socket that all share, or with `reuse_port`
--- one for each. These are the supervisor's: what waits in the queue of a worker
--- that dies waits for the one that takes its place.
-local function listeners(self)
-  local ok, message, code = listening(self)
-  if not ok then return nil, message, code end
-  learnaddress(self)
+-- What the workers accept from: see workers.listen.
+local function listeners(self, workers)
+  if not self.socket then
+    return workers.listen(self.listener, self.workers,
+      {backlog = self.backlog, reuse_port = self.reuse_port, type = self._type})
+  end
   local list = {}
   for i = 1, self.workers do list[i] = self.socket end
-  if not self.reuse_port or not self.port then return list end -- a path is one socket's
-  local address = (self.host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(
-    self.host, self.port)
-  for i = 2, self.workers do
-    list[i], message, code = socket.create_server(address,
-      {backlog = self.backlog, reuse_port = true, type = self._type})
-    if not list[i] then return nil, message, code end
-  end
   return list
 end
 
@@ -168,9 +159,11 @@ local function serveone(self, worker, list)
 end
 
 local function serveinworkers(self)
-  local list, message, code = listeners(self)
-  if not list then return nil, message, code end
   local workers = require "gevent.workers" -- who has none does not pay for them
+  local list, message, code = listeners(self, workers)
+  if not list then return nil, message, code end
+  self.socket = list[1]
+  learnaddress(self)
   local ok
   self._supervisor = workers.Supervisor(function(worker)
     serveone(self, worker, list)

@@ -57,17 +57,21 @@ function Worker:wait(timeout)
   return self._stop:wait(timeout)
 end
 
---- Runs a server until the worker is to end, and then stops it: no new
--- connections, and those that are there get the time of `grace`.
--- @tparam StreamServer server
-function Worker:serve(server)
-  local ok, message = server:start()
-  if not ok then error(("%s: %s"):format(server, message), 0) end
+--- Runs servers until the worker is to end, and then stops them: no new
+-- connections, and those that are there get the time of `grace`. It also returns
+-- when all of them were stopped.
+-- @param ... servers
+function Worker:serve(...)
+  local servers = {...}
+  for _, server in ipairs(servers) do
+    local ok, message = server:start()
+    if not ok then error(("%s: %s"):format(server, message), 0) end
+  end
   core.spawn(function()
     self:wait()
-    server:stop(self.grace)
+    for _, server in ipairs(servers) do core.spawn(server.stop, server, self.grace) end
   end)
-  server:serve_forever()
+  for _, server in ipairs(servers) do server:serve_forever() end
 end
 
 -- The end of the supervisor, whichever, is the end of the link.
@@ -434,6 +438,34 @@ local function new(body, opts)
   return self
 end
 
+--- Listening sockets for so many workers: the same one for all, or, with
+-- `reuse_port`, one for each, among which the system spreads the connections. They
+-- are to be opened by the supervisor, who keeps them open: what waits in the queue of
+-- a worker that dies then waits for the one that takes its place.
+-- @param listener as `socket.create_server`'s
+-- @tparam integer n
+-- @tparam[opt] table opts `create_server`'s
+-- @treturn[1] {socket,...}
+-- @return[2] nil, message, code
+local function listen(listener, n, opts)
+  opts = opts or {}
+  local first, message, code = socket.create_server(listener, opts)
+  if not first then return nil, message, code end
+  local host, port = first:getsockname()
+  local list = {first}
+  for i = 2, n do list[i] = first end
+  if not opts.reuse_port or not port then return list end -- a path is one socket's
+  local address = (host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(host, port)
+  for i = 2, n do
+    list[i], message, code = socket.create_server(address, opts)
+    if not list[i] then
+      for j = 1, i - 1 do list[j]:close() end
+      return nil, message, code
+    end
+  end
+  return list
+end
+
 --- Makes a supervisor.
 -- @function Supervisor
 -- @tparam function body `body(worker)` runs in each worker, and its end is the worker's
@@ -455,4 +487,4 @@ local function run(body, opts)
   return new(body, opts):run()
 end
 
-return {Supervisor = supervisor, run = run}
+return {Supervisor = supervisor, run = run, listen = listen}
