@@ -124,6 +124,8 @@ deps:
 # to depend on Lua or libuv fails here with an undefined symbol.
 
 PURE := $(BUILD)/libpure.a
+PURE_LIBS = $(LLHTTP_LIBS) $(addprefix -L,$(ZLIB_LIBDIR) $(WSLAY_LIBDIR)) \
+  $(EXTRA_LIBS) -lz
 PURE_OBJ := $(filter $(BUILD)/obj/base/% $(BUILD)/obj/proto/%,$(OBJ))
 C_TESTS := $(patsubst spec/c/%.c,$(BUILD)/c/%,$(wildcard spec/c/*.c))
 FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/bin/%,$(wildcard spec/fuzz/*.c))
@@ -135,7 +137,7 @@ $(PURE): $(PURE_OBJ) $(LLHTTP_OBJ)
 define link_program
 @mkdir -p $(@D)
 @echo "  CC  $<"
-@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) $(LLHTTP_LIBS)
+@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) $(PURE_LIBS)
 endef
 
 $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags

@@ -7,6 +7,8 @@
 LUA=${LUA:-lua5.4} LUA51=${LUA51:-lua5.1}
 export LUA_PATH_5_4="lua/?.lua;lua/?/init.lua;;" LUA_CPATH_5_4="build/?.so;;"
 export GOMAXPROCS=1 GOFLAGS=-mod=mod GOPROXY=off
+export NODE_PATH="${NODE_PATH:+$NODE_PATH:}/usr/share/nodejs"
+gocode=/usr/share/gocode  # where Debian puts Go libraries
 out=build/bench
 load=$out/load
 work=$(mktemp -d) || exit 1
@@ -34,6 +36,10 @@ if [ -z "${PYTHON:-}" ]; then
   done
 fi
 
+for python_ws in python3 /usr/bin/python3; do
+  "$python_ws" -c 'import websockets' 2>/dev/null && break
+done
+
 # shellcheck disable=SC3013  # -nt: dash, busybox and the BSDs have it
 newer() { [ "$1" -nt "$2" ]; }
 
@@ -44,8 +50,14 @@ build_c() {
     ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$2" "$1"
 }
 
+# A program that uses a library is built with Debian's, without modules.
 build_go() {
-  newer "$2" "$1" || go build -o "$2" "$1"
+  newer "$2" "$1" && return
+  if grep -q '"github.com/' "$1"; then
+    GO111MODULE=off GOFLAGS='' GOPATH=$gocode go build -o "$2" "$1"
+  else
+    go build -o "$2" "$1"
+  fi
 }
 
 # available NAME: whether this machine has what a program of that name needs.
@@ -59,6 +71,9 @@ available() {
     pygevent) "$PYTHON" -c 'import gevent' ;;
     tarantool) command -v tarantool ;;
     go) command -v go ;;
+    gorilla) command -v go && [ -d $gocode/src/github.com/gorilla/websocket ] ;;
+    node) node -e 'require("ws")' ;;
+    pyws) "$python_ws" -c 'import websockets' ;;
     epoll) [ -x $out/epoll_echo ] ;;
     nginx) command -v nginx ;;
     nginxlua) command -v nginx &&
@@ -78,6 +93,9 @@ package() {
     pygevent) echo python3-gevent ;;
     tarantool) echo tarantool ;;
     go) echo golang-go ;;
+    gorilla) echo golang-go golang-github-gorilla-websocket-dev ;;
+    node) echo nodejs node-ws ;;
+    pyws) echo python3-websockets ;;
     nginx) echo nginx ;;
     nginxlua) echo libnginx-mod-http-lua ;;
   esac
@@ -96,7 +114,9 @@ command_of() {
     luahttp) echo "$LUA51 bench/peers/$program.lua $*" ;;
     pygevent) echo "$PYTHON bench/peers/$program.py $*" ;;
     tarantool) echo "tarantool bench/peers/$program.lua $*" ;;
-    go | epoll) echo "$out/$program $*" ;;
+    pyws) echo "$python_ws bench/peers/$program.py $*" ;;
+    node) echo "node bench/peers/$program.js $*" ;;
+    go | gorilla | epoll) echo "$out/$program $*" ;;
     nginx*) sed "s/@PORT@/$1/" "bench/peers/$program.conf" >"$work/nginx.conf"
       echo "nginx -p $work -e stderr -c $work/nginx.conf" ;;
   esac

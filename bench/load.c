@@ -1,4 +1,4 @@
-/* bench/load.c - load generator for the echo and HTTP servers of bench/.
+/* bench/load.c - load generator for the servers of bench/.
  * usage: load [options] PORT     opens connections to 127.0.0.1:PORT, does a
  *                                fixed number of operations, prints one line
  *        load -F                 prints a free port
@@ -11,6 +11,7 @@
  *   -A                    an operation is a connection that the server closes
  *   -M                    an operation holds a connection, after one echo: NS
  *                         is by how many bytes the server has grown for it
+ *   -W                    WebSocket echo: a masked message of -s bytes
  * output: FIGURE PROGRAM NS OPERATIONS load_ns=NS per_s=N bad=N
  *   NS is CPU time of the server per operation (of all its threads, user and
  *   system, from /proc/PID/task/TID/schedstat), 0 without -p; load_ns is our
@@ -51,11 +52,13 @@ struct clocks { double server, own, wall; };  /* nanoseconds */
 static struct {
   const char *figure, *label, *path, *pid;
   long conns, n, warmup, depth, size;
-  int once, accepts, memory, port;
-} opt = {"echo", "server", NULL, NULL, 64, 100000, -1, 1, 64, 0, 0, 0, 0};
+  int once, accepts, memory, port, websocket;
+} opt = {"echo", "server", NULL, NULL, 64, 100000, -1, 1, 64, 0, 0, 0, 0, 0};
 
 static char *message;       /* `depth` copies of what one operation sends */
 static size_t unit;         /* bytes of one copy */
+static char *answer;        /* what an echo gives back for it */
+static size_t nanswer;
 static long begun, ended, total, bad;
 static int epfd;
 
@@ -145,6 +148,24 @@ static void watch(struct conn *c, int op, unsigned events) {
   if (epoll_ctl(epfd, op, c->fd, &e) != 0) die("epoll: %s", strerror(errno));
 }
 
+/* Asks for a WebSocket, and reads the answer up to its end. */
+static void handshake(int fd) {
+  static const char request[] =
+      "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+  const char *end = "\r\n\r\n", *want = end;
+  char first[13] = "", c;
+  size_t n = 0;
+  if (send(fd, request, sizeof request - 1, MSG_NOSIGNAL) < 0)
+    die("send: %s", strerror(errno));
+  for (; *want && recv(fd, &c, 1, 0) == 1; n++) {
+    if (n < sizeof first - 1) first[n] = c;
+    want = c == *want ? want + 1 : c == *end ? end + 1 : end;
+  }
+  if (*want || strcmp(first, "HTTP/1.1 101") != 0) die("no WebSocket");
+}
+
 static void open_conn(struct conn *c) {
   struct sockaddr_in a = address(opt.port);
   struct timespec pause = {0, 20000000};
@@ -159,6 +180,7 @@ static void open_conn(struct conn *c) {
     nanosleep(&pause, NULL);
   }
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (opt.websocket) handshake(c->fd);
   watch(c, EPOLL_CTL_ADD, EPOLLIN);
 }
 
@@ -194,12 +216,12 @@ static void end_operation(struct conn *c) {
 
 static void feed_echo(struct conn *c, const char *p, size_t n) {
   while (n > 0) {
-    size_t k = unit - c->got < n ? unit - c->got : n;
-    if (memcmp(p, message + c->got, k) != 0) bad++;
+    size_t k = nanswer - c->got < n ? nanswer - c->got : n;
+    if (memcmp(p, answer + c->got, k) != 0) bad++;
     c->got += k;
     p += k;
     n -= k;
-    if (c->got == unit) {
+    if (c->got == nanswer) {
       c->got = 0;
       end_operation(c);
     }
@@ -279,18 +301,45 @@ static void receive(struct conn *c) {
   if (c->waiting == 0 && !opt.once && !opt.memory) begin(c);
 }
 
-static void make_message(void) {
-  char one[1024];
-  char *p;
-  unit = (size_t)opt.size;
-  if (opt.path != NULL)
-    unit = (size_t)snprintf(one, sizeof one, "GET %.512s HTTP/1.1\r\n"
+/* The head of a binary frame; with a mask: what clients send. */
+static size_t put_head(char *p, size_t size, int mask) {
+  size_t n = size < 126 ? 2 : size < 65536 ? 4 : 10;
+  p[0] = (char)0x82;
+  p[1] = (char)((mask ? 128 : 0) | (n == 2 ? size : n == 4 ? 126 : 127));
+  for (size_t i = 2; i < n; i++) p[i] = (char)(size >> 8 * (n - 1 - i));
+  if (!mask) return n;
+  memcpy(p + n, "mask", 4);
+  return n + 4;
+}
+
+/* What one operation sends, and what is to come back. */
+static char *make_one(void) {
+  size_t size = (size_t)opt.size;
+  char *one = malloc(size + 1024), *p = one, *q = answer = malloc(size + 16);
+  if (opt.path != NULL) {
+    unit = (size_t)snprintf(one, 1024, "GET %.512s HTTP/1.1\r\n"
                             "Host: 127.0.0.1\r\n%s\r\n", opt.path,
                             opt.once ? "Connection: close\r\n" : "");
+    return one;
+  }
+  if (opt.websocket) {
+    p += put_head(p, size, 1);
+    q += put_head(q, size, 0);
+  }
+  for (size_t j = 0; j < size; j++, p++, q++) {
+    *q = (char)('a' + j % 26);
+    *p = (char)(opt.websocket ? *q ^ "mask"[j % 4] : *q);
+  }
+  unit = (size_t)(p - one);
+  nanswer = (size_t)(q - answer);
+  return one;
+}
+
+static void make_message(void) {
+  char *one = make_one(), *p;
   p = message = malloc(unit * (size_t)opt.depth);
-  for (long i = 0; i < opt.depth; i++, p += unit)
-    if (opt.path != NULL) memcpy(p, one, unit);
-    else for (size_t j = 0; j < unit; j++) p[j] = (char)('a' + j % 26);
+  for (long i = 0; i < opt.depth; i++, p += unit) memcpy(p, one, unit);
+  free(one);
 }
 
 static void serve_events(void) {
@@ -352,31 +401,34 @@ static int run_memory(void) {
 
 static int usage(void) {
   fprintf(stderr, "usage: load [-f figure] [-l program] [-p pid] [-c conns] "
-                  "[-n ops] [-w warm-up] [-d depth] [-s bytes] [-H path] [-1] "
-                  "[-A] [-M] port | load -F\n");
+                  "[-n ops] [-w warm-up] [-d depth] [-s bytes] "
+                  "[-H path [-1] | -W | -A | -M] port | load -F\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
   int o;
-  while ((o = getopt(argc, argv, "f:l:p:c:n:w:d:s:H:1AMF")) != -1) switch (o) {
-    case 'f': opt.figure = optarg; break;
-    case 'l': opt.label = optarg; break;
-    case 'p': opt.pid = optarg; break;
-    case 'c': opt.conns = atol(optarg); break;
-    case 'n': opt.n = atol(optarg); break;
-    case 'w': opt.warmup = atol(optarg); break;
-    case 'd': opt.depth = atol(optarg); break;
-    case 's': opt.size = atol(optarg); break;
-    case 'H': opt.path = optarg; break;
-    case '1': opt.once = 1; break;
-    case 'A': opt.accepts = 1; break;
-    case 'M': opt.memory = 1; break;
-    case 'F': return print_free_port();
-    default: return usage();
+  while ((o = getopt(argc, argv, "f:l:p:c:n:w:d:s:H:1AMWF")) != -1)
+    switch (o) {
+      case 'f': opt.figure = optarg; break;
+      case 'l': opt.label = optarg; break;
+      case 'p': opt.pid = optarg; break;
+      case 'c': opt.conns = atol(optarg); break;
+      case 'n': opt.n = atol(optarg); break;
+      case 'w': opt.warmup = atol(optarg); break;
+      case 'd': opt.depth = atol(optarg); break;
+      case 's': opt.size = atol(optarg); break;
+      case 'H': opt.path = optarg; break;
+      case '1': opt.once = 1; break;
+      case 'A': opt.accepts = 1; break;
+      case 'M': opt.memory = 1; break;
+      case 'W': opt.websocket = 1; break;
+      case 'F': return print_free_port();
+      default: return usage();
   }
   if (optind != argc - 1 || opt.conns < 1 || opt.n < 1 || opt.depth < 1 ||
-      opt.size < 1 || (opt.once && (opt.path == NULL || opt.depth > 1)))
+      opt.size < 1 || (opt.once && (opt.path == NULL || opt.depth > 1)) ||
+      (opt.websocket && opt.path != NULL))
     return usage();
   opt.port = atoi(argv[optind]);
   if (opt.warmup < 0) opt.warmup = opt.n / 10;

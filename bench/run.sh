@@ -4,7 +4,7 @@
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
 #            poolmap echo echo64k churn idle recv http_hello http_pipelined
-#            http_close http_json http_static (all of them)
+#            http_close http_json http_static ws_echo (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -23,7 +23,7 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
   timeout poolmap echo echo64k churn idle recv http_hello http_pipelined \
-  http_close http_json http_static
+  http_close http_json http_static ws_echo
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -46,6 +46,7 @@ programs() {
     http_close) echo go gevent nginxlua nginx ;;
     http_json) echo go gevent ;;
     http_static) echo nginx gevent go ;;
+    ws_echo) echo gorilla gevent node pyws ;;
     *) say "no figure $1"; exit 2 ;;
   esac
 }
@@ -116,6 +117,8 @@ count() {
     http_close-*) echo 20000 ;;
     http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
     http_hello* | http_json* | http_static*) echo 50000 ;;
+    ws_echo-pyws) echo 10000 ;;
+    ws_echo*) echo 100000 ;;
   esac
 }
 
@@ -133,6 +136,9 @@ run_one() {
       # shellcheck disable=SC2046
       pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" \
         $(options "$1") "$port"
+      return ;;
+    ws_echo-*) start "$1" "$2" taskset -c "$cpu"
+      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" -W "$port"
       return ;;
     switch1-*) set -- switch "$2" "$n" 1 ;;
     switch-*) set -- switch "$2" "$n" 2 ;;
@@ -160,6 +166,11 @@ for figure in $figures; do
     */*" go "*) ;;  # skipped
     *" go "*) build_go "bench/peers/$program.go" "$out/$program" ||
       exit 1 ;;
+  esac
+  case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
+    */*" gorilla "*) ;;  # skipped
+    *" gorilla "*) program=gorilla_$figure
+      build_go "bench/peers/$program.go" "$out/$program" || exit 1 ;;
   esac
 done
 

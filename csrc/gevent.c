@@ -27,6 +27,7 @@
 #include "net/socket.h"
 #include "net/tls.h"
 #include "proto/http_server.h"
+#include "proto/ws_object.h"
 #include "sync/event.h"
 #include "sync/queue.h"
 #include "sync/semaphore.h"
@@ -61,6 +62,7 @@ static const opener openers[] = {
     gev_open_constants,
     gev_open_tls,
     gev_open_http_server,
+    gev_open_websocket,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

@@ -32,6 +32,7 @@ test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:openssl   openssl        openssl       openssl      openssl
 test     cmd:ps        procps         procps-ng     procps         -
+test     websockets    python3-websockets python3-websockets py3-websockets -
 test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
 test     python_h11    python3-h11    python3-h11   py3-h11        -
 test     cmd:strace    strace         strace        strace         -
@@ -113,12 +114,16 @@ need_markdown() {
 need_python_gevent() { python3 -c 'import gevent' >/dev/null 2>&1; }
 
 # The system's Python need not be the first one in PATH.
-need_python_h11() {
+python_has() { # MODULE
   for python in python3 /usr/bin/python3; do
-    "$python" -c 'import h11' >/dev/null 2>&1 && return
+    "$python" -c "import $1" >/dev/null 2>&1 && return
   done
   return 1
 }
+
+need_python_h11() { python_has h11; }
+
+need_websockets() { python_has websockets; }
 
 need_mod() { "${LUA:-lua5.4}" -e "require '$1'" >/dev/null 2>&1; }
 

@@ -197,6 +197,38 @@ describe("a relay that cuts the wire", function()
   end
 end)
 
+-- No fault, but as many beginnings of records as there can be.
+describe("a relay that lets all trickle", function()
+  for _, version in ipairs(VERSIONS) do
+    it("does no harm, " .. version, function()
+      local a, relay_a = helper.pair()
+      local b, relay_b = helper.pair()
+      local function relay(from, to)
+        return gevent.spawn(function()
+          for data in function() return from:recv(1) end do
+            if data == "" then return to:shutdown("w") end
+            to:sendall(data)
+            gevent.sleep(0)
+          end
+        end)
+      end
+      local relays = {relay(relay_a, relay_b), relay(relay_b, relay_a)}
+      local client, server = tls.pair {over = function() return a, b end,
+        client = context("client", version), server = context("server", version)}
+      client:sendall(("0123456789"):rep(100))
+      server:sendall("short")
+      assert.equal(("0123456789"):rep(100), server:readexactly(1000))
+      assert.equal("short", client:recv(10))
+      client:close()
+      assert.equal("", server:recv(10))
+      server:close()
+      gevent.joinall(relays)
+      relay_a:close()
+      relay_b:close()
+    end)
+  end
+end)
+
 -- Later ----------------------------------------------------------------------------------
 
 describe("garbage after the handshake", function()

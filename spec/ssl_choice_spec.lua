@@ -52,6 +52,18 @@ describe("versions and ciphers", function()
   end)
 end)
 
+describe("curves", function()
+  it("can be chosen", function()
+    local client, server = tls.client {curves = "P-384"}, tls.server {curves = "P-384:P-256"}
+    assert.is_true(connects(client, server))
+    server:set_curves "P-256"
+    local ok, _, message = connects(client, server)
+    assert.is_false(ok)
+    assert.equal("no suitable key share", message)
+    assert.equal("ESSL", (failure(client:set_curves "P-NONSENSE")))
+  end)
+end)
+
 describe("ALPN", function()
   local function alpn(mine, theirs)
     local client, server = tls.client(), tls.server()
@@ -271,6 +283,14 @@ describe("sessions", function()
     close(one, two)
     lax.verify_mode = "required"
     assert.error_matches(try(lax, "localhost"), "without verifying")
+    local nameless = tls.client {check_hostname = false}
+    one, two = connect(nameless, server)
+    two:sendall("x")
+    one:recv(1)
+    session = assert(one:session())
+    close(one, two)
+    nameless.check_hostname = true
+    assert.error_matches(try(nameless, "localhost"), "without verifying")
     assert.is_false(a.closed)
     close(a, b)
   end)

@@ -102,6 +102,19 @@ describe("load_cert_chain", function()
     assert.equal("certificate verify failed: unable to get local issuer certificate", message)
   end)
 
+  it("may be too long", function()
+    local leaf, middle = tls.certificate("leaf", {authority = "middle"}), tls.authority "middle"
+    local server = tls.server {own = leaf}
+    assert(server:load_cert_chain(leaf.cert_pem .. middle.cert_pem, leaf.key))
+    local client = tls.client()
+    assert.equal(100, client.verify_depth)
+    client.verify_depth = 1
+    assert.is_true(connects(client, server))
+    client.verify_depth = 0
+    assert.is_false(connects(client, server))
+    assert.error_matches(function() client.verify_depth = -1 end, "from 0 to 1000")
+  end)
+
   it("needs the password of an encrypted key, and never asks for it", function()
     local own = tls.certificate "localhost"
     tls.run("openssl ec -in %s -aes128 -passout pass:secret -out locked.key", own.key)
@@ -234,7 +247,14 @@ describe("verification", function()
     local stranger = assert(ssl.SSLContext {check_hostname = false})
     assert.is_false(connects(stranger, server))
     stranger.verify_mode = "none"
-    assert.is_true(connects(stranger, server))
+    local one, two = connect(stranger, server)
+    assert.same({false, "unable to get local issuer certificate"},
+      {one:getpeerverification()})
+    assert.same({false, "the peer has sent no certificate"}, {two:getpeerverification()})
+    close(one, two)
+    one, two = connect(client, server, {server_hostname = "other.example"})
+    assert.is_true(one:getpeerverification())
+    close(one, two)
     stranger.verify_mode = "optional"
     assert.is_false(connects(stranger, server), "a server always has a certificate")
   end)
@@ -265,6 +285,9 @@ describe("verification", function()
     assert.matches("^certificate verify failed: unable to get local issuer", message)
     local one, two = connect(as(own), required)
     assert.equal("me", two:getpeercert().subject.commonName)
+    assert.is_true(two:getpeerverification())
+    assert.same({two:getpeercert()}, two:getpeerchain())
+    assert.same({one:getpeercert(true)}, one:getpeerchain(true))
     close(one, two)
   end)
 

@@ -98,6 +98,33 @@ describe("openssl s_client", function()
     end)
   end
 
+  test("takes megabytes, and others run meanwhile", function()
+    local turns = 0
+    local srv, stop = start(function(sock)
+      sock:read("l")
+      local ticker = gevent.spawn(function()
+        while true do
+          turns = turns + 1
+          gevent.sleep(0)
+        end
+      end)
+      assert(sock:sendall(("x"):rep(1 << 24)))
+      ticker:kill()
+      turns = turns .. " turns"
+    end, tls.server())
+    local _ <close> = stop
+    local interval = gevent.getswitchinterval()
+    gevent.setswitchinterval(0.001)
+    local _interval <close> = helper.defer(function() gevent.setswitchinterval(interval) end)
+    local client <close> = run("openssl s_client -quiet -connect 127.0.0.1:" .. srv.port
+      .. " 2>/dev/null | wc -c")
+    client:say("go\n")
+    client:expect("16777216")
+    client:finish()
+    helper.wait_until(function() return type(turns) == "string" end)
+    assert.is_true(tonumber(turns:match("%d+")) > 1, turns)
+  end)
+
   test("resumes sessions, with and without tickets", function()
     for _, options in ipairs {"-tls1_2", "-tls1_2 -no_ticket"} do
       local srv, stop = start(upper, tls.server())

@@ -185,10 +185,42 @@ describe("a StreamServer with ssl_context", function()
     assert.equal("on", one:read("l"))
   end)
 
-  it("refuses what is no context", function()
-    assert.error_matches(function()
-      server.StreamServer(0, echo, {ssl_context = {}})
-    end, "ssl_context")
+  it("listens on a Unix socket too", function()
+    local log = collect()
+    local path = tls.dir() .. "/server.sock"
+    local srv = server.StreamServer("unix:" .. path, echo,
+      {ssl_context = tls.server(), error_log = log})
+    assert(srv:start())
+    local _ <close> = helper.defer(function()
+      srv:stop(0)
+      os.remove(path)
+    end)
+    for _, context in ipairs {tls.client(), ssl.SSLContext()} do
+      local plain = assert(socket.socket("unix"))
+      assert(plain:connect(path))
+      local sock = context:wrap_socket(plain, {server_hostname = "localhost"})
+      if sock then
+        sock:sendall("hello\n")
+        assert.equal("hello", sock:read("l"))
+        assert.equal("unix", sock.family)
+        sock:close()
+      end
+    end
+    helper.wait_until(function() return #log.lines > 0 end)
+    assert.matches("handshake with a client: tlsv1 alert unknown ca\n$", log.lines[1])
+  end)
+
+  it("refuses what is no context, and no time", function()
+    for _, bad in ipairs {{}, true, io.stdout} do
+      assert.error_matches(function()
+        server.StreamServer(0, echo, {ssl_context = bad})
+      end, "ssl_context")
+    end
+    for _, bad in ipairs {-1, "1"} do
+      assert.error_matches(function()
+        server.StreamServer(0, echo, {ssl_context = tls.server(), handshake_timeout = bad})
+      end, "handshake_timeout")
+    end
   end)
 end)
 
@@ -253,6 +285,21 @@ describe("an http.Server with ssl_context", function()
     local _, answer = ask(sock,
       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" .. body)
     assert.equal("3000000", answer)
+  end)
+
+  it("tells the handler that a body was cut", function()
+    local seen
+    local srv <close> = serve(function(req)
+      seen = {req:body()}
+      return "x"
+    end)
+    local sock <close> = assert(connect(srv))
+    sock:sendall("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello")
+    helper.wait_all_blocked()
+    local plain <close> = socket.fromfd(sock:detach())
+    plain:shutdown("w")
+    helper.wait_until(function() return seen end)
+    assert.same({nil, "unexpected eof while reading", "ESSL"}, seen)
   end)
 
   it("sends files", function()

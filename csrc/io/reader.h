@@ -9,10 +9,6 @@
 
 /* One read of the transport, added to the stream's input. */
 ssize_t gev_stream_fill(struct gev_hub *h, struct gev_stream *s);
-bool gev_bytes_add(struct gev_bytes *b, const void *data, size_t n);
-void gev_bytes_drop(struct gev_bytes *b, size_t n);
-/* Frees the memory where nothing is left. */
-void gev_bytes_trim(struct gev_bytes *b);
 
 /* Takes the first n bytes of the input, which has as many, and pushes them. */
 void gev_stream_take(lua_State *L, struct gev_stream *s, size_t n);

@@ -1,5 +1,5 @@
 /* io/stream.c - layer: io. See stream.h. The parts of a stream that know no
- * format: buffers, waiting, recv, closing. Reading by format is in reader.c,
+ * format: input, waiting, recv, closing. Reading by format is in reader.c,
  * writing in writer.c. */
 #include "io/stream.h"
 
@@ -20,14 +20,9 @@ void gev_stream_init(struct gev_stream *s, struct gev_hub *h,
   gev_fd_init(&s->fd, fd);
 }
 
-static void empty(struct gev_bytes *b) {
-  free(b->data);
-  *b = (struct gev_bytes){0};
-}
-
 void gev_stream_close(struct gev_hub *h, struct gev_stream *s) {
-  empty(&s->in);
-  empty(&s->out);
+  gev_bytes_free(&s->in);
+  gev_bytes_free(&s->out);
   s->ops->close(h, s);
 }
 
@@ -44,36 +39,6 @@ const struct gev_class gev_stream_classes[GEV_STREAM_KINDS] = {
 
 void gev_stream_typeerror(lua_State *L, int idx) {
   luaL_typeerror(L, idx, "socket");
-}
-
-/* --- buffers ------------------------------------------------------------- */
-
-bool gev_bytes_add(struct gev_bytes *b, const void *data, size_t n) {
-  if (b->len + n > b->cap && b->off > 0) {
-    memmove(b->data, b->data + b->off, b->len - b->off);
-    b->len -= b->off;
-    b->off = 0;
-  }
-  if (b->len + n > b->cap) {
-    size_t cap = b->cap * 2 > b->len + n ? b->cap * 2 : b->len + n;
-    if (cap < 256) cap = 256;
-    char *grown = realloc(b->data, cap);
-    if (!grown) return false;
-    b->data = grown;
-    b->cap = cap;
-  }
-  memcpy(b->data + b->len, data, n);
-  b->len += n;
-  return true;
-}
-
-void gev_bytes_trim(struct gev_bytes *b) {
-  if (b->off == b->len) empty(b);
-}
-
-void gev_bytes_drop(struct gev_bytes *b, size_t n) {
-  b->off += n;
-  gev_bytes_trim(b);
 }
 
 /* --- input --------------------------------------------------------------- */

@@ -8,12 +8,8 @@
 #ifndef GEV_IO_STREAM_H
 #define GEV_IO_STREAM_H
 
+#include "base/buf.h"
 #include "io/transport.h"
-
-struct gev_bytes {
-  char *data; /* malloc'ed; NULL when empty */
-  size_t off, len, cap; /* the bytes are data[off .. len) */
-};
 
 /* How far a read by format has looked through the input: a read that has to
  * wait often must not begin anew each time. */

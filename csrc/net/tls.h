@@ -19,11 +19,11 @@
 #define gev_tls_class gev_stream_classes[GEV_STREAM_TLS]
 extern const struct gev_class gev_tls_context_class, gev_tls_session_class;
 
-/* Results of TLS that are no errno. */
+/* Results of TLS that are no errno; others have theirs above -100100. */
 enum {
-  GEV_TLS_FAILED = -100010,    /* OpenSSL's; `why` has its words */
-  GEV_TLS_LOWER = -100011,     /* of the stream below: `lower_err` */
-  GEV_TLS_SERVERNAME = -100012 /* Lua is to choose a context first */
+  GEV_TLS_FAILED = -100101,    /* OpenSSL's; `why` has its words */
+  GEV_TLS_LOWER = -100102,     /* of the stream below: `lower_err` */
+  GEV_TLS_SERVERNAME = -100103 /* Lua is to choose a context first */
 };
 
 /* What the streams of one Lua state share; a userdata in its registry. */
@@ -85,6 +85,7 @@ struct gev_tls {
   bool lent;             /* below another: closed with that, not before */
   bool server;
   bool verifies;         /* asks for a certificate and checks it */
+  bool checks_host;      /* and the name in it */
   bool established;      /* the handshake is complete */
   bool failed;           /* for good */
   bool raw_eof;          /* the descriptor's end was reached */
@@ -99,7 +100,7 @@ struct gev_tls_session {
   const struct gev_class *cls;
   SSL_SESSION *session;
   char *host;
-  bool verified;
+  bool verified, host_checked;
 };
 
 /* --- tls_error.c --------------------------------------------------------- */
@@ -157,6 +158,7 @@ void gev_tls_default_trust(struct gev_tls_context *c);
 /* How a connection verifies its peer. */
 enum gev_tls_verify gev_tls_verify_as(const struct gev_tls_context *c,
                                       bool server);
+void gev_tls_apply_verify(struct gev_tls *t, struct gev_tls_context *c);
 bool gev_tls_checks_host(const struct gev_tls_context *c);
 int gev_tls_context_index(lua_State *L);
 int gev_tls_context_newindex(lua_State *L);

@@ -30,8 +30,7 @@ static struct holder *new_holder(lua_State *L) {
   struct holder *o = lua_newuserdatauv(L, sizeof *o, 0);
   *o = (struct holder){0};
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &holder_key) == LUA_TNIL) {
-    static const luaL_Reg methods[] = {
-        {"__gc", holder_gc}, {"__close", holder_gc}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"__gc", holder_gc}, {NULL, NULL}};
     lua_pop(L, 1);
     gev_newclass(L, "certificate", methods, 0);
     lua_pushvalue(L, -1);
@@ -174,6 +173,22 @@ static void push_der(lua_State *L, struct holder *o) {
   push_bio(L, o);
 }
 
+/* Pushes a certificate, of which the reference is taken, or nil. */
+static void push_any(lua_State *L, struct holder *o, X509 *cert,
+                     bool binary) {
+  o->cert = cert;
+  if (!cert)
+    lua_pushnil(L);
+  else if (binary)
+    push_der(L, o);
+  else
+    push_cert(L, o);
+  X509_free(o->cert);
+  GENERAL_NAMES_free(o->names);
+  o->cert = NULL;
+  o->names = NULL;
+}
+
 /* s:getpeercert([binary]) -> table | DER | nil: it has sent none */
 static int m_getpeercert(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
@@ -181,19 +196,53 @@ static int m_getpeercert(lua_State *L) {
   if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
   ERR_clear_error();
   struct holder *o = new_holder(L);
-  o->cert = SSL_get1_peer_certificate(t->ssl);
-  if (!o->cert)
-    lua_pushnil(L);
-  else if (binary)
-    push_der(L, o);
-  else
-    push_cert(L, o);
-  lua_pushvalue(L, -2);
-  lua_toclose(L, -1);
-  lua_pop(L, 1);
+  push_any(L, o, SSL_get1_peer_certificate(t->ssl), binary);
   ERR_clear_error();
   return 1;
 }
 
-const luaL_Reg gev_tls_cert_methods[] = {{"getpeercert", m_getpeercert},
-                                         {NULL, NULL}};
+/* s:getpeerchain([binary]) -> list of what it has sent, its own first */
+static int m_getpeerchain(lua_State *L) {
+  struct gev_tls *t = gev_tls_check(L, 1);
+  bool binary = lua_toboolean(L, 2);
+  lua_Integer n = 0;
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  ERR_clear_error();
+  struct holder *o = new_holder(L);
+  lua_newtable(L);
+  /* A server is not given the client's own among them. */
+  X509 *own = t->server ? SSL_get1_peer_certificate(t->ssl) : NULL;
+  if (own) {
+    push_any(L, o, own, binary);
+    lua_rawseti(L, -2, ++n);
+  }
+  STACK_OF(X509) *chain = SSL_get_peer_cert_chain(t->ssl);
+  for (int i = 0; i < sk_X509_num(chain); i++) {
+    X509 *cert = sk_X509_value(chain, i);
+    X509_up_ref(cert);
+    push_any(L, o, cert, binary);
+    lua_rawseti(L, -2, ++n);
+  }
+  ERR_clear_error();
+  return 1;
+}
+
+/* s:getpeerverification() -> true | false, why: what was found out, whether
+ * or not it was asked for */
+static int m_getpeerverification(lua_State *L) {
+  struct gev_tls *t = gev_tls_check(L, 1);
+  if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
+  long result = SSL_get_verify_result(t->ssl);
+  bool has_cert = SSL_get0_peer_certificate(t->ssl) != NULL;
+  lua_pushboolean(L, has_cert && result == X509_V_OK);
+  if (has_cert && result == X509_V_OK) return 1;
+  lua_pushstring(L, has_cert ? X509_verify_cert_error_string(result)
+                             : "the peer has sent no certificate");
+  return 2;
+}
+
+const luaL_Reg gev_tls_cert_methods[] = {
+    {"getpeercert", m_getpeercert},
+    {"getpeerchain", m_getpeerchain},
+    {"getpeerverification", m_getpeerverification},
+    {NULL, NULL}};

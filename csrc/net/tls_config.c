@@ -14,6 +14,16 @@ enum gev_tls_verify gev_tls_verify_as(const struct gev_tls_context *c,
   return server ? GEV_VERIFY_NONE : GEV_VERIFY_REQUIRED;
 }
 
+void gev_tls_apply_verify(struct gev_tls *t, struct gev_tls_context *c) {
+  static const int flags[] = {
+      SSL_VERIFY_NONE, SSL_VERIFY_PEER,
+      SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
+  enum gev_tls_verify verify = gev_tls_verify_as(c, t->server);
+  t->verifies = verify != GEV_VERIFY_NONE;
+  if (t->verifies) gev_tls_default_trust(c);
+  SSL_set_verify(t->ssl, flags[verify], NULL);
+}
+
 bool gev_tls_checks_host(const struct gev_tls_context *c) {
   return (!c->host_told || c->check_host) &&
          gev_tls_verify_as(c, false) != GEV_VERIFY_NONE;
@@ -66,6 +76,18 @@ static void set_crl_check(lua_State *L, struct gev_tls_context *c) {
   X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ctx);
   X509_VERIFY_PARAM_clear_flags(param, flags[2]);
   X509_VERIFY_PARAM_set_flags(param, flags[which]);
+}
+
+static void get_verify_depth(lua_State *L, struct gev_tls_context *c) {
+  int depth = SSL_CTX_get_verify_depth(c->ctx);
+  lua_pushinteger(L, depth < 0 ? 100 : depth); /* OpenSSL's default */
+}
+
+static void set_verify_depth(lua_State *L, struct gev_tls_context *c) {
+  lua_Integer depth = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, depth >= 0 && depth <= 1000, 3,
+                "a depth is a number from 0 to 1000");
+  SSL_CTX_set_verify_depth(c->ctx, (int)depth);
 }
 
 /* --- versions ------------------------------------------------------------ */
@@ -133,6 +155,7 @@ static const struct {
 } fields[] = {
     {"verify_mode", get_verify_mode, set_verify_mode},
     {"check_hostname", get_check_hostname, set_check_hostname},
+    {"verify_depth", get_verify_depth, set_verify_depth},
     {"crl_check", get_crl_check, set_crl_check},
     {"session_tickets", get_session_tickets, set_session_tickets},
     {"ktls", get_ktls, set_ktls},
@@ -218,6 +241,16 @@ static int m_set_ciphers(lua_State *L) {
   return 1;
 }
 
+/* ctx:set_curves(list) -> true: groups for the exchange of keys, best first */
+static int m_set_curves(lua_State *L) {
+  struct gev_tls_context *c = gev_tls_checkcontext(L, 1);
+  ERR_clear_error();
+  if (SSL_CTX_set1_groups_list(c->ctx, luaL_checkstring(L, 2)) != 1)
+    return gev_tls_fail(L, "no such curve");
+  lua_pushboolean(L, true);
+  return 1;
+}
+
 /* --- ALPN ---------------------------------------------------------------- */
 
 /* The server's choice, by its own order; else the alert. */
@@ -278,5 +311,6 @@ static int m_set_alpn_protocols(lua_State *L) {
 
 const luaL_Reg gev_tls_config_methods[] = {
     {"set_ciphers", m_set_ciphers},
+    {"set_curves", m_set_curves},
     {"set_alpn_protocols", m_set_alpn_protocols},
     {NULL, NULL}};

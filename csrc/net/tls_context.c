@@ -14,7 +14,9 @@ const struct gev_class gev_tls_context_class = {"SSLContext", NULL, NULL};
 enum { SESSIONS = 2048 }; /* kept for TLS 1.2 clients without tickets */
 
 struct gev_tls_context *gev_tls_checkcontext(lua_State *L, int idx) {
-  return gev_check(L, idx, &gev_tls_context_class);
+  struct gev_tls_context *c = gev_check(L, idx, &gev_tls_context_class);
+  if (!c->ctx) luaL_argerror(L, idx, "this SSLContext was finalized");
+  return c;
 }
 
 /* --- callbacks of OpenSSL ------------------------------------------------ */
@@ -88,7 +90,7 @@ static int lib_context(lua_State *L) {
 }
 
 static int m_gc(lua_State *L) {
-  struct gev_tls_context *c = gev_tls_checkcontext(L, 1);
+  struct gev_tls_context *c = gev_check(L, 1, &gev_tls_context_class);
   SSL_CTX_free(c->ctx);
   free(c->alpn);
   c->ctx = NULL;

@@ -57,6 +57,7 @@ static int m_session(lua_State *L) {
     return lua_pushnil(L), 1;
   s->host = t->host ? strdup(t->host) : NULL;
   s->verified = t->verifies;
+  s->host_checked = t->checks_host;
   ERR_clear_error();
   return 1;
 }

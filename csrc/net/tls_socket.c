@@ -61,7 +61,7 @@ enum { HANDSHAKE_COST = 64 * 1024 }; /* counts as so many bytes */
 
 static int handshake_k(lua_State *L, int status, lua_KContext ctx);
 
-/* A wait in the role of the direction; nobody may be in the other. */
+/* Waits as a reader, for whatever OpenSSL wants. */
 static int handshake_run(lua_State *L, struct gev_tls *t, bool once,
                          int64_t deadline) {
   struct gev_hub *h = t->s.hub;
@@ -105,14 +105,8 @@ static int m_handshake(lua_State *L) {
 
 /* The chosen context's certificates, ciphers, protocols and terms. */
 static bool switch_context(struct gev_tls *t, struct gev_tls_context *c) {
-  static const int flags[] = {
-      SSL_VERIFY_NONE, SSL_VERIFY_PEER,
-      SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
-  enum gev_tls_verify verify = gev_tls_verify_as(c, true);
   if (!SSL_set_SSL_CTX(t->ssl, c->ctx)) return false;
-  t->verifies = verify != GEV_VERIFY_NONE;
-  if (t->verifies) gev_tls_default_trust(c);
-  SSL_set_verify(t->ssl, flags[verify], NULL);
+  gev_tls_apply_verify(t, c);
   SSL_set_min_proto_version(t->ssl, (int)SSL_CTX_get_min_proto_version(c->ctx));
   SSL_set_max_proto_version(t->ssl, (int)SSL_CTX_get_max_proto_version(c->ctx));
   return SSL_set1_param(t->ssl, SSL_CTX_get0_param(c->ctx)) == 1;

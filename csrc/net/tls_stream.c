@@ -36,7 +36,10 @@ static bool keep_rest(struct gev_tls *t) {
 
 /* An operation is over. Its result is that of the stream. */
 static ssize_t end(struct gev_tls *t, ssize_t result) {
-  if (!keep_rest(t) && result >= 0) result = -ENOMEM;
+  if (!keep_rest(t)) { /* there is a hole in what was read */
+    t->failed = true;
+    result = -ENOMEM;
+  }
   if (!t->established && SSL_is_init_finished(t->ssl)) {
     t->established = true;
     wake_all(t);
@@ -125,6 +128,8 @@ static size_t tls_pending(const struct gev_stream *s) {
 
 /* --- write --------------------------------------------------------------- */
 
+enum { WRITE_MOST = 16 * GEV_TLS_RECORD }; /* bytes of one operation */
+
 /* The next bytes to make a record of, from `skip` on: a large piece as it is,
  * small ones put together. */
 static size_t gather(struct gev_tls *t, const struct iovec *iov, int n,
@@ -151,10 +156,12 @@ static size_t gather(struct gev_tls *t, const struct iovec *iov, int n,
   return len;
 }
 
-static ssize_t write_all(struct gev_tls *t, const struct iovec *iov, int n) {
+/* Not all at once: a peer may take it as fast as it is encrypted. */
+static ssize_t write_some(struct gev_tls *t, const struct iovec *iov,
+                          int n) {
   size_t total = 0, put, len;
   const char *data;
-  while ((len = gather(t, iov, n, total, &data)) > 0) {
+  while (total < WRITE_MOST && (len = gather(t, iov, n, total, &data)) > 0) {
     int r = SSL_write_ex(t->ssl, data, len, &put);
     if (r != 1) {
       ssize_t result = outcome(t, r);
@@ -179,7 +186,7 @@ static ssize_t tls_write(struct gev_stream *s, const struct iovec *iov,
   if (n == 0) return 0;
   if (t->writes_ended) return -EPIPE;
   begin(t);
-  return end(t, flush_first(t, write_all(t, iov, n)));
+  return end(t, flush_first(t, write_some(t, iov, n)));
 }
 
 /* --- the end ------------------------------------------------------------- */

@@ -44,35 +44,25 @@ static char *canonical(const char *host) {
 }
 
 /* Whom we ask for, and whose certificate it has to be. */
-static bool set_host(struct gev_tls *t, bool check) {
+static bool set_host(struct gev_tls *t) {
   X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
   bool address = is_address(t->host);
   if (!address && SSL_set_tlsext_host_name(t->ssl, t->host) != 1)
     return false;
-  if (!check) return true;
+  if (!t->checks_host) return true;
   return address ? X509_VERIFY_PARAM_set1_ip_asc(param, t->host) == 1
                  : X509_VERIFY_PARAM_set1_host(param, t->host, 0) == 1;
 }
 
 /* --- the SSL ------------------------------------------------------------- */
 
-static int verify_flags(enum gev_tls_verify verify) {
-  static const int flags[] = {
-      SSL_VERIFY_NONE, SSL_VERIFY_PEER,
-      SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT};
-  return flags[verify];
-}
-
 static bool set_up(struct gev_tls *t, struct gev_tls_context *c) {
-  enum gev_tls_verify verify = gev_tls_verify_as(c, t->server);
   BIO *bio = BIO_new(t->shared->method);
   if (!bio) return false;
   BIO_set_data(bio, t);
   SSL_set_bio(t->ssl, bio, bio);
   SSL_set_app_data(t->ssl, t);
-  t->verifies = verify != GEV_VERIFY_NONE;
-  if (t->verifies) gev_tls_default_trust(c);
-  SSL_set_verify(t->ssl, verify_flags(verify), NULL);
+  gev_tls_apply_verify(t, c);
   if (t->server)
     SSL_set_accept_state(t->ssl);
   else
@@ -90,7 +80,8 @@ static void check_session(lua_State *L, struct gev_tls *t,
   if ((t->host && session->host) ? strcasecmp(t->host, session->host) != 0
                                  : t->host != session->host)
     gev_argerror(L, 2, "wrap_socket", "the session is of another host");
-  if (t->verifies && !session->verified)
+  if ((t->verifies && !session->verified) ||
+      (t->checks_host && !session->host_checked))
     gev_argerror(L, 2, "wrap_socket",
                  "the session was made without verifying the peer");
 }
@@ -102,8 +93,8 @@ static bool make_ssl(lua_State *L, struct gev_tls *t,
     session = gev_check(L, SESSION, &gev_tls_session_class);
   t->ssl = SSL_new(c->ctx);
   if (!t->ssl || !set_up(t, c)) return false;
-  if (!t->server && t->host && !set_host(t, gev_tls_checks_host(c)))
-    return false;
+  t->checks_host = !t->server && gev_tls_checks_host(c);
+  if (!t->server && t->host && !set_host(t)) return false;
   if (!session) return true;
   check_session(L, t, session);
   return SSL_set_session(t->ssl, session->session) == 1;

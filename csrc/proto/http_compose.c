@@ -75,7 +75,8 @@ static bool add_status(struct gev_http_head *o, unsigned status,
     }
   } else {
     reason = gev_h1_reason(status);
-    if (reason) len = strlen(reason);
+    if (!reason) reason = "";
+    len = strlen(reason);
   }
   add_literal(o, "HTTP/1.1 ");
   add_number(o, status);

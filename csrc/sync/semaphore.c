@@ -37,13 +37,15 @@ static void describe(lua_State *L, void *on) {
 /* By the public function that waits. */
 static const char *const callers[] = {"acquire", "Pool:spawn", "Pool:start",
                                       "Pool:add", "Pool:wait_available",
-                                      NULL};
+                                      "WebSocket:send", "WebSocket:ping", NULL};
 static const struct gev_waitop acquire_ops[] = {
     {"acquire", false, gev_waitq_cancel, describe},
     {"Pool:spawn", false, gev_waitq_cancel, describe},
     {"Pool:start", false, gev_waitq_cancel, describe},
     {"Pool:add", false, gev_waitq_cancel, describe},
     {"Pool:wait_available", false, gev_waitq_cancel, describe},
+    {"WebSocket:send", false, gev_waitq_cancel, describe},
+    {"WebSocket:ping", false, gev_waitq_cancel, describe},
 };
 
 /* Semaphore([n=1 [, bound]]) */

@@ -209,7 +209,8 @@ local function secure(self, sock, host, port)
   if tls then
     self._active[core.getcurrent()] = tls
   elseif self.error_log then
-    complain(self, ("handshake with %s:%s: %s"):format(host, port, message))
+    local peer = port and ("%s:%d"):format(host, port) or "a client"
+    complain(self, ("handshake with %s: %s"):format(peer, message))
   end
   return tls
 end
@@ -299,8 +300,12 @@ local function setssl(self, opts)
     error(("bad option 'ssl_context' (SSLContext expected, got %s)"):format(
       type(context)), 4)
   end
+  local timeout = opts.handshake_timeout
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    error("bad option 'handshake_timeout' (seconds must be a number >= 0)", 4)
+  end
   self.ssl_context = context
-  self.handshake_timeout = opts.handshake_timeout or HANDSHAKE_TIMEOUT
+  self.handshake_timeout = timeout or HANDSHAKE_TIMEOUT
 end
 
 local function setworkers(self, opts)

@@ -15,17 +15,17 @@ local ssl = {
 --- What connections have in common. Fields: `verify_mode` ("none", "optional",
 -- "required"), `check_hostname`, `minimum_version`, `maximum_version`
 -- ("TLSv1.2", "TLSv1.3"), `crl_check` ("none", "leaf", "chain"),
--- `session_tickets`, `ktls` (booleans).
+-- `verify_depth`, `session_tickets`, `ktls` (booleans).
 -- @type SSLContext
 local Context = core.tls_context_methods
 
 --- Is it an SSLContext?
 function ssl.iscontext(value)
-  return type(value) == "userdata" and getmetatable(value).__name == "SSLContext"
+  return type(value) == "userdata" and (getmetatable(value) or {}).__name == "SSLContext"
 end
 
 local FIELDS = {"verify_mode", "check_hostname", "minimum_version", "maximum_version",
-  "crl_check", "session_tickets", "ktls"}
+  "crl_check", "verify_depth", "session_tickets", "ktls"}
 
 -- Loads what the options name, in this order.
 local LOADS = {
@@ -34,6 +34,7 @@ local LOADS = {
   {"cadata", Context.load_verify_locations},
   {"crl", Context.load_verify_locations},
   {"ciphers", Context.set_ciphers},
+  {"curves", Context.set_curves},
   {"alpn_protocols", Context.set_alpn_protocols},
 }
 
@@ -85,7 +86,7 @@ end
 -- @tparam[opt] table opts `role` ("client", or "server": what we are), `cafile`,
 -- `capath`, `cadata` (whom to trust, instead of the system's store: file,
 -- directory, PEM), `crl` (file or PEM), `cert`, `key` (file or PEM), `password`,
--- `ciphers`, `alpn_protocols`, `servername_callback`, and the fields
+-- `ciphers`, `curves`, `alpn_protocols`, `servername_callback`, and the fields
 -- @treturn[1] SSLContext
 -- @return[2] nil, message, code
 function ssl.SSLContext(opts)
@@ -214,6 +215,11 @@ end
 -- suites of TLS 1.3
 -- @return true; or nil, message, "ESSL"
 
+--- Chooses the groups for the exchange of keys.
+-- @function SSLContext:set_curves
+-- @tparam string list "X25519:P-256", best first
+-- @return true; or nil, message, "ESSL"
+
 --- Chooses protocols for ALPN.
 -- @function SSLContext:set_alpn_protocols
 -- @tparam {string,...} names best first
@@ -237,6 +243,15 @@ end
 -- @tparam[opt] boolean binary in DER
 -- @treturn ?table|string `{subject=, issuer=, subjectAltName=, version=,
 -- serialNumber=, notBefore=, notAfter=}`; nil if it has none
+
+--- All certificates that the peer has sent, its own first.
+-- @function TLSSocket:getpeerchain
+-- @tparam[opt] boolean binary in DER
+-- @treturn table
+
+--- What the verification of the peer has found, even where it did not count.
+-- @function TLSSocket:getpeerverification
+-- @return true; or false, message
 
 --- The cipher in use.
 -- @function TLSSocket:cipher

@@ -2,6 +2,7 @@
 -- each request is in the core; here is what a connection and a server need.
 local core = require "gevent._core"
 local base = require "gevent.server"
+local upgraded = require "gevent.http.upgraded"
 local discard = require "gevent.http.request"
 local writeparts = require "gevent.http.response"
 
@@ -95,15 +96,19 @@ function Server:_serve(sock, host, port)
   local handle = self.handle
   self._connections[conn] = sock
   local what, a, b, c = conn:serve(handle)
+  local hasfailed = false
   while what do
     if what == "log" then
       if a then discard(a) end
       if self.log then logged(self, a, b, c, host) end
       what, a, b, c = conn:serve(handle)
     else
+      hasfailed = true
       what, a, b, c = failed(self, conn, a, b)
     end
   end
+  local other = upgraded[sock]
+  if other then other:_handled(hasfailed) end
 end
 
 --- Stops accepting, closes idle connections, waits until the requests under way
@@ -120,6 +125,8 @@ function Server:stop(timeout)
   self._settings:stop()
   for conn, sock in pairs(self._connections) do
     if conn:idle() then sock:close() end
+    local other = upgraded[sock]
+    if other then other:_stop() end
   end
   return StreamServer.stop(self, timeout)
 end
