@@ -28,14 +28,18 @@ local function compile(code, chunk, env)
   return fn, message, not fn and message:find("<eof>'?$") ~= nil
 end
 
-local function traced(err)
-  if core.isinstance(err, Quit) then return err end
-  return debug.traceback(tostring(err), 2)
+-- What called the code is ours, and tells nothing.
+local function tracer(chunk)
+  return function(err)
+    if core.isinstance(err, Quit) then return err end
+    local text = debug.traceback(tostring(err), 2)
+    return (text:gsub("(\n\t" .. chunk .. ":%d+: in main chunk).*$", "%1"))
+  end
 end
 
 -- Calls it, prints what it returns; false where it wanted to quit.
 local function call(opts, fn)
-  local results = table.pack(opts.pcall(fn, traced))
+  local results = table.pack(opts.pcall(fn, tracer(opts.name)))
   if results[1] then
     if results.n > 1 then
       opts.write(console.texts(table.unpack(results, 2, results.n)) .. "\n")

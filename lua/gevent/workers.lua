@@ -71,7 +71,9 @@ function Worker:serve(...)
     self:wait()
     for _, server in ipairs(servers) do core.spawn(server.stop, server, self.grace) end
   end)
-  for _, server in ipairs(servers) do server:serve_forever() end
+  local running = {}
+  for i, server in ipairs(servers) do running[i] = core.spawn(server.serve_forever, server) end
+  for _, greenlet in ipairs(running) do greenlet:join() end
 end
 
 -- The end of the supervisor, whichever, is the end of the link.
@@ -89,12 +91,17 @@ local function setsignals(self)
   gsignal.signal("SIGTERM", function() stopworker(self) end)
 end
 
+-- The traceback ends where the supervisor begins. No string: no bug of the program's.
+local function traced(err)
+  if type(err) ~= "string" then return tostring(err) end
+  local text = debug.traceback(err, 2)
+  return (text:gsub("\n\t%[C%]: in function 'xpcall'\n\t[^\n]*gevent/workers%.lua:.*$", ""))
+end
+
 local function runworker(self, body)
   setsignals(self)
   core.spawn(followlink, self).name = "supervisor's link"
-  local ok, err = xpcall(body, function(err)
-    return type(err) == "string" and debug.traceback(err, 2) or tostring(err)
-  end, self)
+  local ok, err = xpcall(body, traced, self)
   if not ok then io.stderr:write(("%s failed: %s\n"):format(self, err)) end
   io.stdout:flush()
   os.exit(ok and 0 or 1) -- not closing: the variables of the parent are the parent's

@@ -6,6 +6,13 @@ local LOOK = 0.5 -- seconds between looks at the files
 
 local app = {}
 
+-- For people, and not worth a traceback.
+local Problem = {__tostring = function(self) return self[1] end}
+
+local function complain(text, ...)
+  error(setmetatable({text:format(...)}, Problem), 0)
+end
+
 local EXPECTED = "a handler function, a router, a WSAPI application (a table with a "
   .. "function 'run') expected"
 
@@ -56,22 +63,25 @@ function app.load(name, wsapi)
   local value
   if what.path then
     addpath(what.path:match("^(.*)/") or ".")
-    value = assert(loadfile(what.path))(what.path)
+    local chunk, message = loadfile(what.path)
+    if not chunk then complain("%s", message) end
+    value = chunk(what.path)
   else
     addpath(".")
+    local path, message = package.searchpath(what.module, package.path)
+    if not path and not package.loaded[what.module] and not package.preload[what.module] then
+      complain("module '%s' not found:\n\t%s", what.module, message)
+    end
     value = require(what.module)
   end
   if what.field then
     if type(value) ~= "table" then
-      error(("module '%s' is no table, and has no field '%s'"):format(what.module,
-        what.field), 0)
+      complain("module '%s' is no table, and has no field '%s'", what.module, what.field)
     end
     value = value[what.field]
   end
   local kind = kindof(value, wsapi)
-  if not kind then
-    error(("%s returned %s; %s"):format(name, type(value), EXPECTED), 0)
-  end
+  if not kind then complain("%s gave %s; %s", name, type(value), EXPECTED) end
   return value, kind
 end
 

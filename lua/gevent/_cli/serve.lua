@@ -13,6 +13,7 @@ local systemd = require "gevent.systemd"
 local workers = require "gevent.workers"
 
 local DEFAULT = "127.0.0.1:8080"
+local BACKDOOR_DELAY = 0.2 -- seconds between attempts to have its address
 
 local command = {
   usage = "gevent serve [OPTION...] APPLICATION",
@@ -74,8 +75,9 @@ local function removestale(address)
 end
 
 local function listen(address, n, opts)
-  local ok, list, message, code = pcall(workers.listen, address, n, opts)
-  if not ok then options.complain("--bind: %s", list) end
+  local ok, problem = pcall(socket.parselistener, address)
+  if not ok then options.complain("--bind: %s", problem) end
+  local list, message, code = workers.listen(address, n, opts)
   if not list and code == "EADDRINUSE" and removestale(address) then
     list, message = workers.listen(address, n, opts)
   end
@@ -194,12 +196,15 @@ local function servers(opts, sockets)
   return list
 end
 
-local function openbackdoor(address, number)
-  if not address then return end
-  address = address:gsub("%%d", number)
-  removestale(address)
+-- The worker that this one replaces has the address until it has ended.
+local function openbackdoor(address)
   local server = require "gevent.backdoor".BackdoorServer(address)
-  local ok, message = server:start()
+  local ok, message, code
+  repeat
+    removestale(address)
+    ok, message, code = server:start()
+    if code == "EADDRINUSE" then core.sleep(BACKDOOR_DELAY) end
+  until code ~= "EADDRINUSE"
   if not ok then io.stderr:write(("gevent: backdoor %s: %s\n"):format(address, message)) end
 end
 
@@ -220,7 +225,8 @@ end
 
 local function serve(worker, opts, all)
   local list = servers(opts, mine(all, worker.number))
-  openbackdoor(opts.backdoor, worker.number)
+  local backdoor = opts.backdoor and opts.backdoor:gsub("%%d", worker.number)
+  if backdoor then core.spawn(openbackdoor, backdoor) end
   if opts.reload and worker.number == 1 then
     core.spawn(apps.watch, opts.application, function(path)
       io.stderr:write(("gevent: %s has changed\n"):format(path))
