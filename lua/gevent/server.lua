@@ -154,7 +154,7 @@ local function serveone(self, worker, list)
     if sock ~= list[worker.number] then sock:close() end
   end
   self.socket = list[worker.number]
-  self.workers, self._supervisor = nil, nil
+  self.workers, self._supervisor, self.started = nil, nil, false
   worker:serve(self)
 end
 
