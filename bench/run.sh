@@ -4,7 +4,8 @@
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
 #            poolmap echo echo64k churn idle recv http_hello http_pipelined
-#            http_close http_json http_static ws_echo (all of them)
+#            http_close http_json http_static ws_echo http_client
+#            (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
 cd "$(dirname "$0")/.." || exit 1
@@ -23,7 +24,7 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
   timeout poolmap echo echo64k churn idle recv http_hello http_pipelined \
-  http_close http_json http_static ws_echo
+  http_close http_json http_static ws_echo http_client
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -47,6 +48,7 @@ programs() {
     http_json) echo go gevent ;;
     http_static) echo nginx gevent go ;;
     ws_echo) echo gorilla gevent node pyws ;;
+    http_client) echo go gevent ;;
     *) say "no figure $1"; exit 2 ;;
   esac
 }
@@ -119,6 +121,7 @@ count() {
     http_hello* | http_json* | http_static*) echo 50000 ;;
     ws_echo-pyws) echo 10000 ;;
     ws_echo*) echo 100000 ;;
+    http_client*) echo 20000 ;;
   esac
 }
 
@@ -129,6 +132,9 @@ run_one() {
   n=$(count "$1" "$2")
   server_args=
   case $1-$2 in
+    http_client-*) start http_hello gevent taskset -c "$cpu"
+      "$load" -n 64 -w 0 -H / "$port" >/dev/null || return  # it listens
+      set -- "$1" "$2" "$n" "$port" ;;
     recv-gevent-*) set -- recv gevent "$n" "${2#gevent-}" ;;
     echo-* | echo64k-* | churn-* | idle-* | http_*)
       case $1 in echo64k) server_args=65536 ;; esac

@@ -16,16 +16,24 @@
 #include "core/sleep.h"
 #include "core/timeout.h"
 #include "io/fdwait.h"
+#include "io/file.h"
+#include "io/fork.h"
 #include "io/monitor.h"
 #include "io/poller.h"
+#include "io/posix.h"
+#include "io/process.h"
+#include "io/signals.h"
+#include "io/stdio.h"
 #include "io/threadpool.h"
 #include "io/watcher.h"
 #include "net/ares.h"
 #include "net/constants.h"
+#include "net/luasocket.h"
 #include "net/namepool.h"
 #include "net/resolve.h"
 #include "net/socket.h"
 #include "net/tls.h"
+#include "proto/http_exchange.h"
 #include "proto/http_server.h"
 #include "proto/ws_object.h"
 #include "sync/event.h"
@@ -52,6 +60,12 @@ static const opener openers[] = {
     gev_open_queue,
     gev_open_fdwait,
     gev_open_poller,
+    gev_open_file,
+    gev_open_posix,
+    gev_open_process,
+    gev_open_signals,
+    gev_open_fork,
+    gev_open_stdio,
     gev_open_monitor,
     gev_open_threadpool,
     gev_open_watcher,
@@ -60,9 +74,11 @@ static const opener openers[] = {
     gev_open_namepool,
     gev_open_ares,
     gev_open_constants,
+    gev_open_luasocket,
     gev_open_tls,
     gev_open_http_server,
     gev_open_websocket,
+    gev_open_http_exchange,
 };
 
 __attribute__((visibility("default"))) int luaopen_gevent__core(lua_State *L);

@@ -36,6 +36,10 @@ test     websockets    python3-websockets python3-websockets py3-websockets -
 test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
 test     python_h11    python3-h11    python3-h11   py3-h11        -
 test     cmd:strace    strace         strace        strace         -
+test     mod:socket lua-socket rock:luasocket lua5.4-socket rock:luasocket
+test     mod:ssl    lua-sec    rock:luasec    lua5.4-sec    rock:luasec
+test     cmd:redis-server redis-server redis        redis          redis
+test     redis_lua     lua-redis      -             -              -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
@@ -124,6 +128,11 @@ python_has() { # MODULE
 need_python_h11() { python_has h11; }
 
 need_websockets() { python_has websockets; }
+
+# Pure Lua, which Debian has for Lua 5.1 to 5.3; the specs find it there.
+need_redis_lua() {
+  ! have apt-get || test -e /usr/share/lua/5.1/redis.lua
+}
 
 need_mod() { "${LUA:-lua5.4}" -e "require '$1'" >/dev/null 2>&1; }
 

@@ -21,6 +21,7 @@ local PURE = {
   "^csrc/base/list%.h$", "^csrc/base/heap%.[ch]$", "^csrc/base/buf%.[ch]$",
   "^csrc/proto/http1[%w_]*%.[ch]$", "^csrc/proto/multipart%.[ch]$",
   "^csrc/proto/websocket[%w_]*%.[ch]$",
+  "^csrc/proto/zstream%.[ch]$",
 }
 
 -- State that belongs to the process by its nature.

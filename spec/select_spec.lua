@@ -208,6 +208,25 @@ describe("poll", function()
     poll:close()
     assert.equal("EBADF", (_G.select(3, waiting:get(5))))
   end)
+
+  -- Its yield came at the end of the slice, but then nobody looked at I/O and
+  -- timers: the call took the hub's cue to poll.
+  it("lets timers and I/O come in a loop that always finds something", function()
+    local function busy()
+      local a, b, done = pair()
+      local _done <close> = done
+      local poll <close> = assert(select.poll())
+      poll:register(a, "w")
+      local over, heard = false, nil
+      local reader = gevent.spawn(function() heard = a:recv(1) end)
+      gevent.spawn_later(0.02, function() over = true end)
+      b:sendall("x")
+      repeat poll:poll(0) until over and heard
+      reader:get()
+    end
+    busy()
+    gevent.spawn(busy):get()
+  end)
 end)
 
 helper.battery("poll", function()

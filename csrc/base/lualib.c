@@ -1,6 +1,7 @@
 /* base/lualib.c - layer: base. See lualib.h. Owns nothing. */
 #include "base/lualib.h"
 
+#include <string.h>
 #include <uv.h> /* only for its tables of error names and messages */
 
 void *gev_check(lua_State *L, int idx, const struct gev_class *cls) {
@@ -42,6 +43,14 @@ void gev_checkcallable(lua_State *L, int idx) {
 }
 
 const char *gev_errname(int err) { return uv_err_name(-err); }
+
+int gev_errno(const char *name) {
+  enum { MOST = 256 }; /* more than any system has */
+  char other[32];
+  for (int err = 1; err < MOST; err++)
+    if (!strcmp(uv_err_name_r(-err, other, sizeof other), name)) return err;
+  return 0;
+}
 
 const char *gev_errmsg(int err, char *buf, size_t size) {
   return uv_strerror_r(-err, buf, size);

@@ -73,6 +73,8 @@ int gev_failtimeout(lua_State *L);
 /* The errno's name ("ECONNREFUSED") and its message ("connection refused").
  * gev_errmsg writes to buf and returns it. */
 const char *gev_errname(int err);
+/* The errno of that name, or 0. */
+int gev_errno(const char *name);
 const char *gev_errmsg(int err, char *buf, size_t size);
 
 /* Makes a class table: the metatable of the instances, its own __index, with

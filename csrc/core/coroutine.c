@@ -64,6 +64,11 @@ void gev_coroutines_unwind(lua_State *L) {
   lua_pop(L, 1);
 }
 
+void gev_coroutines_forget(lua_State *L) {
+  gev_weaktable(L, "k");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &blocked_key);
+}
+
 /* --- resume -------------------------------------------------------------- */
 
 /* Resumes co with n arguments, and as often as it parks, parks with it. The

@@ -13,6 +13,8 @@
 
 /* The state is being closed: runs the <close> variables of all blocked ones. */
 void gev_coroutines_unwind(lua_State *L);
+/* The same in the child of a fork, where nothing of theirs may run. */
+void gev_coroutines_forget(lua_State *L);
 /* Adds the table "coroutine" to the one on the top. */
 void gev_open_coroutine(lua_State *L, int hub);
 

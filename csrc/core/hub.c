@@ -154,10 +154,13 @@ static void poll_loop(struct gev_hub *h, bool block) {
 }
 
 bool gev_slice_check_clock(struct gev_hub *h) {
-  h->run_since_check = 0;
   int64_t now = gev_now();
   if (h->slice_start == 0) h->slice_start = now;
-  return now - h->slice_start >= h->switch_interval;
+  bool over = now - h->slice_start >= h->switch_interval;
+  /* Whoever is told first may be a call that yields for it: then it is for
+   * the hub, which asks next, to poll. */
+  h->run_since_check = over ? GEV_CLOCK_EVERY : 0;
+  return over;
 }
 
 /* Runs tasks until none is left, the slice is over, or the main greenlet's

@@ -71,7 +71,10 @@ struct gev_hub {
   bool parking;       /* a yield on its way out to the hub is a park */
   bool closing;       /* the state is being closed: nothing blocks any more */
   volatile int interrupted; /* SIGINT came */
-  bool watch_sigint;  /* false while the user has a watcher of his own */
+  int pid;            /* the process that it was made in: see fork */
+  uint32_t forks;     /* how often it was taken over by a child */
+  bool forking;       /* requests are given up: others will do them */
+  uint32_t sigint_watchers; /* of the user's: then SIGINT is theirs */
 
   uint32_t external;  /* parked greenlets and watchers the loop will wake */
   uint32_t unref_timers;    /* of `timers`: do not keep the loop alive */
@@ -224,6 +227,11 @@ void gev_hub_destroy(struct gev_hub *h);
 /* lua_close: runs the pending <close> variables of the blocked greenlets,
  * then destroys the loop. Idempotent; nothing blocks after it. */
 void gev_hub_close(struct gev_hub *h);
+/* In a child that fork has made: drops the parent's greenlets, but for main
+ * and the current one, without running anything of theirs; gives requests up;
+ * closes the loop without disturbing the parent's. What the two wait for has
+ * to be registered again. 0 or a negative errno. */
+int gev_hub_forked(lua_State *L, struct gev_hub *h);
 /* Makes gev_hub_close the first finalizer that lua_close will call. */
 void gev_sentinel_renew(struct gev_hub *h);
 

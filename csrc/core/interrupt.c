@@ -47,7 +47,7 @@ static bool taken_by_lua(lua_State *L) {
 
 void gev_sigint_watch(struct gev_hub *h) {
   struct gev_hub *none = NULL;
-  if (h->sigint != OFF || !h->watch_sigint) return;
+  if (h->sigint != OFF || h->sigint_watchers) return;
   h->sigint = LEFT_ALONE;
   if (!atomic_compare_exchange_strong(&watcher, &none, h)) return;
   struct sigaction action = {.sa_handler = on_sigint};

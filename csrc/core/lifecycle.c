@@ -4,7 +4,9 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/except.h"
 #include "core/copool.h"
 #include "core/coroutine.h"
 #include "core/interrupt.h"
@@ -103,6 +105,8 @@ static void close_loop(struct gev_hub *h) {
     gev_panic("the loop still has handles", "close", "");
   free(loop);
   h->loop = NULL;
+  h->sigint_watchers = 0;
+  h->external = 0; /* no greenlet waits any more; what was left, watchers */
 }
 
 void gev_hub_destroy(struct gev_hub *h) {
@@ -123,6 +127,96 @@ void gev_hub_close(struct gev_hub *h) {
     lua_settop(h->mailbox, 0);
   }
   gev_hub_destroy(h);
+}
+
+/* --- fork ---------------------------------------------------------------- */
+
+/* The threads of the pool are the parent's. */
+static void give_up(uv_req_t *req) {
+  switch (req->type) {
+    case UV_FS:
+      ((uv_fs_t *)req)->result = UV_ECANCELED;
+      ((uv_fs_t *)req)->cb((uv_fs_t *)req);
+      break;
+    case UV_GETADDRINFO:
+      ((uv_getaddrinfo_t *)req)
+          ->cb((uv_getaddrinfo_t *)req, UV_EAI_CANCELED, NULL);
+      break;
+    case UV_GETNAMEINFO:
+      ((uv_getnameinfo_t *)req)
+          ->getnameinfo_cb((uv_getnameinfo_t *)req, UV_EAI_CANCELED, NULL,
+                           NULL);
+      break;
+    case UV_WORK:
+      ((uv_work_t *)req)->after_work_cb((uv_work_t *)req, UV_ECANCELED);
+      break;
+    default:
+      gev_panic("a request that fork does not know", "fork", "");
+  }
+}
+
+/* Some are under way, some done and not yet called back: what libuv has
+ * noted of either is wiped out, and they are called back from here. */
+static void give_up_requests(struct gev_hub *h) {
+  uv_loop_t *loop = h->loop;
+  if (!loop) return;
+  h->forking = true;
+  loop->active_reqs.count = 0;
+  loop->wq[0] = loop->wq[1] = &loop->wq;
+  uv_mutex_init(&loop->wq_mutex); /* a thread may have held it */
+  while (!gev_list_empty(&h->requests))
+    give_up(gev_container(h->requests.next, struct gev_request, link)->req);
+  h->forking = false;
+}
+
+/* What has come for the parent will not come here; libuv would not close the
+ * handle before it does. */
+static void forget_signals(uv_handle_t *handle, void *arg) {
+  uv_signal_t *watcher = (uv_signal_t *)handle;
+  (void)arg;
+  if (handle->type == UV_SIGNAL)
+    watcher->caught_signals = watcher->dispatched_signals = 0;
+}
+
+/* Neither killed nor unwound: it goes on in the parent. */
+static void leave_behind(lua_State *L, struct gev_hub *h,
+                         struct gev_greenlet *g) {
+  if (g == h->current) return;
+  gev_timeouts_forget(g);
+  g->state = GEV_DEAD;
+  g->flags |= GEV_EXPOSED; /* its coroutine is not to be used again */
+  h->greenlets--;
+  gev_copool_give(h, g);
+  gev_exc_push(L, GEV_EXC_GREENLETEXIT, "left in the parent by fork");
+  lua_setiuservalue(L, -2, 1);
+  gev_waitq_wake_all(h, &g->joiners, g);
+  int ref = g->ref;
+  g->ref = 0;
+  gev_unanchor(L, h, ref);
+}
+
+static void release_others(lua_State *L, struct gev_hub *h,
+                           struct gev_greenlet *g) {
+  (void)L;
+  if (g != h->current) let_go(h, g);
+}
+
+int gev_hub_forked(lua_State *L, struct gev_hub *h) {
+  int err = h->loop ? uv_loop_fork(h->loop) : 0;
+  if (err) return err;
+  uint32_t waiting = h->main->state == GEV_PARKED && h->main->op->external;
+  luaL_checkstack(L, 6, NULL);
+  give_up_requests(h);
+  waiting = waiting && h->main->state == GEV_PARKED;
+  each_greenlet(L, h, release_others);
+  each_greenlet(L, h, leave_behind);
+  gev_coroutines_forget(L);
+  if (h->loop) uv_walk(h->loop, forget_signals, NULL);
+  close_loop(h);
+  h->external = waiting;
+  h->forks++;
+  gev_loop(L, h);
+  return 0;
 }
 
 static int sentinel_gc(lua_State *L) {
@@ -321,9 +415,9 @@ static void init(struct gev_hub *h, lua_State *L) {
   gev_list_init(&h->idlers);
   gev_list_init(&h->requests);
   gev_list_init(&h->closers);
+  h->pid = getpid();
   h->switch_interval = 5000000;
   h->alarm_due = GEV_NEVER;
-  h->watch_sigint = true;
 }
 
 struct gev_hub *gev_hub_new(lua_State *L) {

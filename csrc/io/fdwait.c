@@ -70,7 +70,7 @@ static void poll_cb(uv_poll_t *poll, int status, int events) {
 
 /* --- waiting ------------------------------------------------------------- */
 
-static int make_handle(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
+int gev_fd_prepare(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
   uv_loop_t *loop = gev_loop(L, h);
   f->poll = malloc(sizeof *f->poll);
   if (!f->poll) return UV_ENOMEM;
@@ -83,6 +83,13 @@ static int make_handle(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
   }
   gev_handle_own(f->poll, &f->poll);
   return 0;
+}
+
+static int listen_for(lua_State *L, struct gev_hub *h, struct gev_fd *f,
+                      int event) {
+  int err = f->poll ? 0 : gev_fd_prepare(L, h, f);
+  if (err || (f->events & event)) return err;
+  return set_events(f, f->events | event);
 }
 
 void gev_fd_refuse(lua_State *L, struct gev_hub *h, struct gev_fd *f,
@@ -104,9 +111,7 @@ int gev_fd_wait_as(lua_State *L, struct gev_hub *h, struct gev_fd *f,
                    lua_KContext ctx, lua_KFunction k) {
   gev_fd_claim(L, h, f, role, op);
   struct gev_greenlet *g = gev_park_begin(L, h, op);
-  int err = f->poll ? 0 : make_handle(L, h, f);
-  if (!err && !(f->events & event_of[dir]))
-    err = set_events(f, f->events | event_of[dir]);
+  int err = f->by_request ? 0 : listen_for(L, h, f, event_of[dir]);
   if (err) return gev_fail(L, -err);
   f->user[role] = g;
   f->crossed = (uint8_t)(f->crossed & ~(1u << role)) |
@@ -118,6 +123,15 @@ int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
                 enum gev_dir dir, const struct gev_waitop *op,
                 int64_t deadline, lua_KContext ctx, lua_KFunction k) {
   return gev_fd_wait_as(L, h, f, dir, dir, op, deadline, ctx, k);
+}
+
+void gev_fd_rearm(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
+  if (f->by_request) return; /* its completion has called back */
+  for (int role = GEV_READ; role <= GEV_WRITE; role++) {
+    int dir = role ^ (f->crossed >> role & 1);
+    if (f->user[role] && listen_for(L, h, f, event_of[dir]))
+      gev_fd_wake(h, f, (enum gev_dir)role, GEV_WOKEN); /* it will see why */
+  }
 }
 
 void gev_fd_cancel(struct gev_hub *h, struct gev_greenlet *g, void *on) {
@@ -160,20 +174,27 @@ static const struct gev_class waiter_class = {"fd waiter", NULL, NULL};
 struct waiter {
   const struct gev_class *cls;
   struct gev_fd f;
+  int flags; /* to be put back; -1: none */
 };
 
 static const struct gev_waitop wait_ops[] = {
     [GEV_READ] = {"wait_read", true, gev_fd_cancel, gev_fd_describe},
     [GEV_WRITE] = {"wait_write", true, gev_fd_cancel, gev_fd_describe}};
 
+/* The loop makes non-blocking what it polls. Whoever shares the descriptor,
+ * the shell a terminal, say, shall find it as it was. */
+static void give_up(struct gev_hub *h, struct waiter *w) {
+  if (w->f.fd >= 0 && w->flags >= 0) fcntl(w->f.fd, F_SETFL, w->flags);
+  gev_fd_close(h, &w->f);
+}
+
 static int waiter_gc(lua_State *L) {
-  struct waiter *w = gev_check(L, 1, &waiter_class);
-  gev_fd_close(gev_hub(L), &w->f);
+  give_up(gev_hub(L), gev_check(L, 1, &waiter_class));
   return 0;
 }
 
 static int finish(lua_State *L, struct waiter *w, bool ready) {
-  gev_fd_close(gev_hub(L), &w->f);
+  give_up(gev_hub(L), w);
   lua_pushboolean(L, ready);
   return 1;
 }
@@ -182,7 +203,7 @@ static int wait_k(lua_State *L, int status, lua_KContext dir) {
   (void)status;
   struct gev_hub *h = gev_hub(L);
   struct waiter *w = lua_touserdata(L, 3);
-  if (h->current->verdict == GEV_RAISED) gev_fd_close(h, &w->f);
+  if (h->current->verdict == GEV_RAISED) give_up(h, w);
   enum gev_verdict v = gev_fd_resume(L, h, &w->f, (enum gev_dir)dir);
   return finish(L, w, v == GEV_WOKEN);
 }
@@ -198,14 +219,17 @@ static int wait_for(lua_State *L, enum gev_dir dir) {
   lua_settop(L, 2);
   struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   w->cls = &waiter_class;
+  w->flags = -1;
   gev_fd_init(&w->f, -1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 3);
   w->f.fd = fcntl((int)fd, F_DUPFD_CLOEXEC, 0);
   if (w->f.fd < 0) return gev_fail(L, errno);
+  int flags = fcntl(w->f.fd, F_GETFL);
+  if (!(flags & O_NONBLOCK)) w->flags = flags;
   int n = gev_fd_wait(L, h, &w->f, dir, &wait_ops[dir],
                       gev_deadline(timeout), dir, wait_k);
-  gev_fd_close(h, &w->f); /* it could not be polled, or main has waited */
+  give_up(h, w); /* it could not be polled, or main has waited */
   return n;
 }
 

@@ -22,6 +22,9 @@ struct gev_fd {
   /* Nothing was left at the last read: wait before the next one. Cleared by
    * an event; only set while the handle is registered for it. */
   bool drained;
+  /* Not polled: requests are made of it, and their completions wake by
+   * gev_fd_wake. */
+  bool by_request;
   uint8_t crossed; /* bit of a role: it waits for the other direction */
   struct gev_greenlet *user[2]; /* by role: in an operation that has waited */
 };
@@ -37,6 +40,9 @@ static inline void gev_fd_claim(lua_State *L, struct gev_hub *h,
   if (f->user[dir] && f->user[dir] != h->current)
     gev_fd_refuse(L, h, f, dir, op);
 }
+/* Makes the handle, which a wait does by itself. 0 or -errno: UV_EPERM where
+ * the system cannot poll such a thing. */
+int gev_fd_prepare(lua_State *L, struct gev_hub *h, struct gev_fd *f);
 /* Parks until the descriptor is ready; as gev_park. The first thing that k
  * does is gev_fd_resume. Raises, or returns nil, message, code, where the
  * descriptor cannot be polled. */
@@ -63,6 +69,9 @@ static inline int64_t gev_fd_deadline(const struct gev_hub *h) {
 static inline void gev_fd_drained(struct gev_fd *f) {
   f->drained = (f->events & UV_READABLE) != 0;
 }
+/* After a fork: the greenlet that is parked on it is to be woken by the new
+ * loop. */
+void gev_fd_rearm(lua_State *L, struct gev_hub *h, struct gev_fd *f);
 /* Wakes whoever waits in a role (both: gev_fd_release). */
 void gev_fd_wake(struct gev_hub *h, struct gev_fd *f, enum gev_dir dir,
                  enum gev_verdict verdict);

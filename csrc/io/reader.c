@@ -95,7 +95,7 @@ static int start(lua_State *L, const struct reader *r) {
 struct item {
   size_t used; /* bytes of the input */
   size_t len;  /* of those, bytes of the result */
-  bool ended;  /* nothing is left: the result is nil */
+  bool ended;  /* nothing is left, or no number: the result is nil */
 };
 
 /* Each measures an item at data[0 .. len); false where it is not complete.
@@ -118,6 +118,76 @@ static bool measure_bytes(struct item *item, size_t len, bool eof, size_t n) {
   return true;
 }
 
+/* A numeral is at most so long, as in io. */
+enum { NUMERAL = 200 };
+
+/* Where a numeral that begins at the start of the input goes on. */
+struct scan {
+  const char *at, *end;
+  bool more; /* it was the input that ended, not the numeral */
+};
+
+static bool take(struct scan *s, const char *set) {
+  if (s->at == s->end) s->more = true;
+  if (s->at == s->end || !*s->at || !strchr(set, *s->at)) return false;
+  s->at++;
+  return true;
+}
+
+static int take_all(struct scan *s, const char *set) {
+  int n = 0;
+  while (take(s, set)) n++;
+  return n;
+}
+
+static void scan_numeral(struct scan *s) {
+  const char *digits = "0123456789", *exponent = "eE";
+  take(s, "+-");
+  int n = take(s, "0");
+  if (n && take(s, "xX")) {
+    digits = "0123456789abcdefABCDEF";
+    exponent = "pP";
+    n = 0;
+  }
+  n += take_all(s, digits);
+  if (take(s, ".")) n += take_all(s, digits);
+  if (n > 0 && take(s, exponent)) {
+    take(s, "+-");
+    take_all(s, "0123456789");
+  }
+}
+
+/* Pushes the numeral as a number; false, and nothing, if it is none. */
+static bool push_number(lua_State *L, const char *data, size_t len) {
+  char text[NUMERAL + 1];
+  if (len > NUMERAL) return false;
+  memcpy(text, data, len);
+  text[len] = 0;
+  return lua_stringtonumber(L, text) != 0;
+}
+
+static bool measure_number(lua_State *L, struct item *item, const char *data,
+                           size_t len, bool eof) {
+  struct scan s = {data, data + len, false};
+  take_all(&s, " \t\n\v\f\r");
+  const char *first = s.at;
+  scan_numeral(&s);
+  bool too_long = s.at - first > NUMERAL;
+  if (too_long) s.at = first + NUMERAL;
+  else if (s.more && !eof) return false;
+  item->used = (size_t)(s.at - data);
+  item->len = (size_t)(s.at - first);
+  item->ended = too_long || !push_number(L, first, item->len);
+  if (!item->ended) lua_pop(L, 1);
+  return true;
+}
+
+static bool is_number(lua_State *L, int idx) {
+  if (lua_type(L, idx) == LUA_TNUMBER) return false;
+  const char *format = lua_tostring(L, idx);
+  return format[*format == '*'] == 'n';
+}
+
 static bool measure(lua_State *L, int idx, struct item *item,
                     const char *data, size_t len, size_t seen, bool eof) {
   if (lua_type(L, idx) == LUA_TNUMBER)
@@ -126,6 +196,7 @@ static bool measure(lua_State *L, int idx, struct item *item,
   if (*format == '*') format++;
   if (*format == 'l' || *format == 'L')
     return measure_line(item, data, len, seen, eof, *format == 'L');
+  if (*format == 'n') return measure_number(L, item, data, len, eof);
   *item = (struct item){len, len, false};
   return eof;
 }
@@ -153,8 +224,8 @@ static void check_format(lua_State *L, int idx) {
   }
   const char *format = luaL_checkstring(L, idx);
   if (*format == '*') format++;
-  luaL_argcheck(L, *format && strchr("lLa", *format), idx,
-                "invalid format (a number, \"l\", \"L\" or \"a\" expected)");
+  luaL_argcheck(L, *format && strchr("lLan", *format), idx, "invalid format "
+                "(a number, \"n\", \"l\", \"L\" or \"a\" expected)");
 }
 
 /* Measures the formats from index 2 to `last`; false: not all are there. The
@@ -172,23 +243,26 @@ static bool measure_all(lua_State *L, struct gev_stream *s, bool eof,
       at->seen = len - at->total;
       return false;
     }
-    if (item->ended) break;
     at->total += item->used;
     at->seen = 0;
+    if (item->ended) break;
   }
   return true;
 }
 
 /* Several items: the input is copied to one string first, and cut there. */
-static void push_items(lua_State *L, struct gev_stream *s, bool eof,
-                       size_t total, int count) {
+static void push_items(lua_State *L, struct gev_stream *s, size_t total,
+                       int count) {
   push_input(L, s, total, total);
   int whole = lua_gettop(L);
   const char *data = lua_tostring(L, whole);
   for (int i = 0; i < count; i++) {
     struct item item;
-    measure(L, i + 2, &item, data, total, 0, eof);
-    lua_pushlstring(L, data, item.len);
+    measure(L, i + 2, &item, data, total, 0, true); /* of what was measured */
+    if (is_number(L, i + 2))
+      push_number(L, data + item.used - item.len, item.len);
+    else
+      lua_pushlstring(L, data, item.len);
     data += item.used;
     total -= item.used;
   }
@@ -196,29 +270,40 @@ static void push_items(lua_State *L, struct gev_stream *s, bool eof,
 }
 
 /* Arguments from index 2 on are formats. Only when all are satisfied is
- * anything taken out of the input. After the end all are nil. */
+ * anything taken out of the input. After the end all are nil, and after what
+ * is no number. */
 static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
   int last = lua_gettop(L);
   struct item item;
   luaL_checkstack(L, last + 3, "too many formats");
   if (!measure_all(L, s, eof, last, &item)) return MORE;
   int count = s->scan.items;
-  if (count == 0) return gev_failclosed(L);
-  if (last == 2) {
+  size_t total = s->scan.total;
+  if (count == 0 && total == 0 && eof) return gev_failclosed(L);
+  if (last == 2 && !is_number(L, 2)) {
     push_input(L, s, item.used, item.len);
     return 1;
   }
-  push_items(L, s, eof, s->scan.total, count);
+  push_items(L, s, total, count);
   if (count < last - 1) lua_pushnil(L);
   return count + (count < last - 1);
 }
 
 static const struct reader read_reader = READER("read", parse_formats, 0);
 
+static int parse_nothing(lua_State *L, struct gev_stream *s, bool eof) {
+  if (!gev_stream_buffered(s)) return eof ? gev_failclosed(L) : MORE;
+  lua_pushliteral(L, "");
+  return 1;
+}
+
+static const struct reader nothing_reader = READER("read", parse_nothing, 0);
+
 /* read(0): "" unless the stream has ended. Unlike io it does not wait to
- * know. */
+ * know, except of a regular file, which will soon tell. */
 static int read_nothing(lua_State *L) {
   struct gev_stream *s = gev_checkstream(L, 1);
+  if (s->fd.by_request) return start(L, &nothing_reader);
   gev_fd_claim(L, gev_hub(L), &s->fd, GEV_READ, &read_reader.op);
   if (s->fd.fd < 0) return gev_fail(L, EBADF);
   if (!gev_stream_buffered(s)) {
@@ -249,8 +334,8 @@ static int lines_next_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   (void)ctx;
   if (!lua_isnil(L, 1)) return lua_gettop(L);
-  const char *code = lua_tostring(L, 3);
-  if (code && !strcmp(code, "closed")) return lua_pushnil(L), 1;
+  const char *code = lua_tostring(L, 3); /* none: "n" found no number */
+  if (!code || !strcmp(code, "closed")) return lua_pushnil(L), 1;
   return luaL_error(L, "%s", lua_tostring(L, 2));
 }
 

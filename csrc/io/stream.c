@@ -21,9 +21,9 @@ void gev_stream_init(struct gev_stream *s, struct gev_hub *h,
 }
 
 void gev_stream_close(struct gev_hub *h, struct gev_stream *s) {
+  s->ops->close(h, s);
   gev_bytes_free(&s->in);
   gev_bytes_free(&s->out);
-  s->ops->close(h, s);
 }
 
 void gev_stream_closed(lua_State *L, struct gev_hub *h,
@@ -35,10 +35,11 @@ void gev_stream_closed(lua_State *L, struct gev_hub *h,
 
 const struct gev_class gev_stream_classes[GEV_STREAM_KINDS] = {
     [GEV_STREAM_SOCKET] = {"socket", NULL, NULL},
-    [GEV_STREAM_TLS] = {"TLS socket", NULL, NULL}};
+    [GEV_STREAM_TLS] = {"TLS socket", NULL, NULL},
+    [GEV_STREAM_FILE] = {"file", NULL, NULL}};
 
 void gev_stream_typeerror(lua_State *L, int idx) {
-  luaL_typeerror(L, idx, "socket");
+  luaL_typeerror(L, idx, "socket or file");
 }
 
 /* --- input --------------------------------------------------------------- */

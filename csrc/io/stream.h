@@ -1,5 +1,5 @@
 /* io/stream.h - layer: io. A buffered byte stream over a transport: what
- * sockets, TLS sockets and pipes have in common.
+ * sockets, TLS sockets, pipes and files have in common.
  *
  * A userdata that is a stream begins with a gev_stream_object. Input that was
  * read but not asked for stays in `in`, in the order it came; a read that
@@ -51,6 +51,7 @@ void gev_stream_closed(lua_State *L, struct gev_hub *h,
 enum gev_stream_kind {
   GEV_STREAM_SOCKET,
   GEV_STREAM_TLS,
+  GEV_STREAM_FILE,
   GEV_STREAM_KINDS
 };
 extern const struct gev_class gev_stream_classes[GEV_STREAM_KINDS];

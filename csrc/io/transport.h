@@ -29,7 +29,8 @@ struct gev_transport {
   ssize_t (*write)(struct gev_stream *s, const struct iovec *iov, int n);
   /* 0, GEV_WANT_*, or a failure; how is SHUT_RD, SHUT_WR, SHUT_RDWR. */
   int (*shutdown)(struct gev_stream *s, int how);
-  /* Gives everything up, without blocking. Idempotent. */
+  /* Gives everything up, without blocking, and what is left in s->out too if
+   * there is a way. Idempotent. */
   void (*close)(struct gev_hub *h, struct gev_stream *s);
   /* Pushes nil, message, code for a negative result; NULL: it is -errno. */
   int (*fail)(lua_State *L, struct gev_stream *s, ssize_t err);

@@ -66,7 +66,8 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
     } else if (put >= 0) {
       sent += (size_t)put;
     } else if (!gev_stream_must_wait(put)) {
-      return failed(L, gev_stream_fail(L, s, put), sent);
+      int results = gev_stream_fail(L, s, put);
+      return s->fd.by_request ? results : failed(L, results, sent);
     } else if (once) {
       return failed(L, gev_failtimeout(L), sent);
     } else {
@@ -253,7 +254,15 @@ static int finish_close(lua_State *L, struct gev_hub *h,
 }
 
 /* What comes after a flush: THEN_SHUTDOWN + SHUT_*; AT_ONCE is without one. */
-enum { THEN_SELF, THEN_CLOSE, THEN_SHUTDOWN, AT_ONCE = 16 };
+enum { THEN_SELF, THEN_TRUE, THEN_CLOSE, THEN_SHUTDOWN, AT_ONCE = 16 };
+
+/* What could not be written is an error of close, as in io, where it had
+ * been taken already. */
+static int close_failed(lua_State *L, struct gev_hub *h,
+                        struct gev_stream *s, ssize_t err) {
+  finish_close(L, h, s);
+  return s->fd.by_request ? gev_stream_fail(L, s, err) : 1;
+}
 
 static const struct gev_waitop flush_op = {"flush", true, gev_fd_cancel,
                                            gev_fd_describe};
@@ -301,7 +310,8 @@ static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
         L, h, s, GEV_WRITE, err,
         after < THEN_SHUTDOWN ? &flush_op : &shutdown_op, deadline, after,
         flush_k);
-  if (after == THEN_CLOSE) return finish_close(L, h, s);
+  if (after == THEN_CLOSE)
+    return err && !wait ? close_failed(L, h, s, err) : finish_close(L, h, s);
   if (wait) return gev_failtimeout(L);
   if (err) return gev_stream_fail(L, s, err);
   if (after == THEN_SELF)
@@ -311,7 +321,7 @@ static int flush_run(lua_State *L, struct gev_hub *h, struct gev_stream *s,
   return 1;
 }
 
-/* s:flush() -> s | nil, message, code */
+/* s:flush() -> s (of a file true, as in io) | nil, message, code */
 static int m_flush(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
@@ -319,7 +329,8 @@ static int m_flush(lua_State *L) {
   int64_t deadline = own_deadline(L, &once);
   gev_fd_claim(L, h, &s->fd, GEV_WRITE, &flush_op);
   if (s->fd.fd < 0) return gev_fail(L, EBADF);
-  return flush_run(L, h, s, once, deadline, THEN_SELF);
+  bool file = gev_test(L, 1, &gev_stream_classes[GEV_STREAM_FILE]) != NULL;
+  return flush_run(L, h, s, once, deadline, file ? THEN_TRUE : THEN_SELF);
 }
 
 /* Collects the arguments in the buffer; should it be flushed now? */
@@ -458,7 +469,8 @@ static int m_close(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   struct gev_stream *s = gev_checkstream(L, 1);
   lua_settop(L, 1);
-  if (!s->out.data || s->fd.fd < 0) return finish_close(L, h, s);
+  bool waits = s->out.data || (s->unsent && s->fd.by_request);
+  if (!waits || s->fd.fd < 0) return finish_close(L, h, s);
   bool once = s->timeout == 0 || s->fd.user[GEV_WRITE] || !h->current ||
               (L != h->L && !lua_isyieldable(L)) || L != h->running ||
               gev_has_pending(h->current) || h->closing;

@@ -6,14 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/sendfile.h>
 #endif
 
+#include "io/quiet.h"
 #include "io/writer.h"
 #include "net/fdpass.h"
 #include "net/socket.h"
@@ -60,22 +59,12 @@ static ssize_t step_by_hand(struct job *j) {
 }
 
 #ifdef __linux__
-/* sendfile knows no MSG_NOSIGNAL: a peer that is gone would raise SIGPIPE. The
- * signal is kept off this thread, and one that came is taken away again. */
 static ssize_t quiet_sendfile(struct job *j) {
-  const struct timespec now = {0, 0};
-  sigset_t pipe, before, pending;
-  sigemptyset(&pipe);
-  sigaddset(&pipe, SIGPIPE);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  struct gev_quiet quiet;
+  gev_quiet_begin(&quiet);
   ssize_t put = sendfile(j->s->fd.fd, j->fd, &j->offset,
                          step_size(j, CHUNK));
-  int err = errno;
-  if (put < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE))
-    sigtimedwait(&pipe, NULL, &now);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  errno = err;
+  gev_quiet_end(&quiet, put < 0 && errno == EPIPE);
   return put;
 }
 #endif

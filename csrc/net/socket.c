@@ -32,11 +32,15 @@ static ssize_t result(ssize_t n, int want) {
   return errno == EAGAIN || errno == EWOULDBLOCK ? want : -errno;
 }
 
+/* A child that was given the socket may have made it blocking: it shares our
+ * flags, so each call says for itself that it does not wait. */
+enum { SEND_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT };
+
 /* A short read means that nothing is left: the next one waits first. */
 static ssize_t socket_read(struct gev_stream *s, void *buf, size_t n) {
   ssize_t got;
   do {
-    got = recv(s->fd.fd, buf, n, 0);
+    got = recv(s->fd.fd, buf, n, MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
   if (got > 0 && (size_t)got < n) gev_fd_drained(&s->fd);
   return result(got, GEV_WANT_READ);
@@ -48,7 +52,7 @@ static ssize_t send_many(struct gev_stream *s, const struct iovec *iov,
   struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                        .msg_iovlen = (size_t)n};
   do {
-    put = sendmsg(s->fd.fd, &msg, MSG_NOSIGNAL);
+    put = sendmsg(s->fd.fd, &msg, SEND_FLAGS);
   } while (put < 0 && errno == EINTR);
   return result(put, GEV_WANT_WRITE);
 }
@@ -58,7 +62,7 @@ static ssize_t socket_write(struct gev_stream *s, const struct iovec *iov,
   ssize_t put;
   if (n != 1) return send_many(s, iov, n);
   do {
-    put = send(s->fd.fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+    put = send(s->fd.fd, iov->iov_base, iov->iov_len, SEND_FLAGS);
   } while (put < 0 && errno == EINTR);
   return result(put, GEV_WANT_WRITE);
 }
@@ -72,7 +76,8 @@ static void socket_close(struct gev_hub *h, struct gev_stream *s) {
 }
 
 static const struct gev_transport socket_transport = {
-    socket_read, socket_write, socket_shutdown, socket_close, NULL, NULL};
+    .read = socket_read, .write = socket_write,
+    .shutdown = socket_shutdown, .close = socket_close};
 
 /* --- making -------------------------------------------------------------- */
 

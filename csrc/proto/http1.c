@@ -1,5 +1,5 @@
 /*
-** Pure protocol layer: the HTTP/1 request parser, its states and its memory.
+** Pure protocol layer: the HTTP/1 parser, its states and its memory.
 ** See http1.h for the contract. http1_head.c says whether a head is good,
 ** http1_chunk.c reads chunked bodies.
 */
@@ -137,7 +137,8 @@ static uint32_t least(size_t a, uint32_t b)
 
 static void begin_fields(struct gev_h1 *p, uint32_t limit, uint8_t state)
 {
-  llhttp_init(&p->ll, HTTP_REQUEST, &settings);
+  bool answer = p->kind != GEV_H1_REQUEST && state == GEV_H1_IN_HEAD;
+  llhttp_init(&p->ll, answer ? HTTP_RESPONSE : HTTP_REQUEST, &settings);
   p->ll.data = p;
   p->stop = p->len + least(limit, MAX_TEXT);
   p->state = state;
@@ -181,7 +182,9 @@ static enum gev_h1_event explain(struct gev_h1 *p, llhttp_errno_t err,
       return gev_h1_refuse(p, 505, "HTTP/2 preface");
     case HPE_INVALID_VERSION:
       return p->ll.http_major == 1 && p->ll.http_minor <= 1
-               ? gev_h1_refuse(p, 400, "bad request line")
+               ? gev_h1_refuse(p, 400, p->kind == GEV_H1_REQUEST
+                                         ? "bad request line"
+                                         : "bad status line")
                : gev_h1_refuse(p, 505, "unknown HTTP version");
     default:
       return gev_h1_refuse(p, 400, p->ll.reason);
@@ -192,8 +195,10 @@ static enum gev_h1_event too_long(struct gev_h1 *p)
 {
   if (p->state == GEV_H1_IN_TRAILERS)
     return gev_h1_refuse(p, 431, "trailers too large");
-  return p->count == 0 ? gev_h1_refuse(p, 414, "request line too long")
-                       : gev_h1_refuse(p, 431, "header fields too large");
+  if (p->count > 0) return gev_h1_refuse(p, 431, "header fields too large");
+  return gev_h1_refuse(p, 414, p->kind == GEV_H1_REQUEST
+                                 ? "request line too long"
+                                 : "status line too long");
 }
 
 /* The head is complete: what follows it? */
@@ -201,10 +206,12 @@ static enum gev_h1_event end_head(struct gev_h1 *p)
 {
   if (!gev_h1_check_head(p)) return GEV_H1_ERROR;
   p->left = p->content_length;
-  if (p->chunked)
-    p->state = GEV_H1_IN_SIZE;
+  if (!p->has_body)
+    p->state = GEV_H1_AT_END;
+  else if (p->until_close)
+    p->state = GEV_H1_IN_REST;
   else
-    p->state = p->left > 0 ? GEV_H1_IN_FIXED : GEV_H1_AT_END;
+    p->state = p->chunked ? GEV_H1_IN_SIZE : GEV_H1_IN_FIXED;
   return GEV_H1_HEAD;
 }
 
@@ -262,7 +269,8 @@ static bool skip_blank(struct gev_h1 *p, const char **at, const char *end)
 static enum gev_h1_event read_start(struct gev_h1 *p, const char **at,
                                     const char *end)
 {
-  if (!skip_blank(p, at, end))
+  if (*at == end) return GEV_H1_MORE;
+  if (p->kind == GEV_H1_REQUEST && !skip_blank(p, at, end))
     return p->state == GEV_H1_FAILED ? GEV_H1_ERROR : GEV_H1_MORE;
   begin_fields(p, p->limits->max_head, GEV_H1_IN_HEAD);
   return read_fields(p, at, end);
@@ -282,6 +290,22 @@ static enum gev_h1_event read_fixed(struct gev_h1 *p, const char **at,
   return GEV_H1_BODY;
 }
 
+/* Up to the limit, and then the refusal: whatever the input's cuts. */
+static enum gev_h1_event read_rest(struct gev_h1 *p, const char **at,
+                                   const char *end)
+{
+  size_t len = (size_t)(end - *at);
+  uint64_t most = p->limits->max_body - p->total;
+  if (len == 0) return GEV_H1_MORE;
+  if (most == 0) return gev_h1_refuse(p, 413, "body too large");
+  if (len > most) len = (size_t)most;
+  p->total += len;
+  p->chunk = *at;
+  p->chunk_len = len;
+  *at += len;
+  return GEV_H1_BODY;
+}
+
 static enum gev_h1_event read_chunked(struct gev_h1 *p, const char **at,
                                       const char *end)
 {
@@ -298,6 +322,7 @@ static enum gev_h1_event step(struct gev_h1 *p, const char **at,
     case GEV_H1_IN_HEAD:
     case GEV_H1_IN_TRAILERS: return read_fields(p, at, end);
     case GEV_H1_IN_FIXED: return read_fixed(p, at, end);
+    case GEV_H1_IN_REST: return read_rest(p, at, end);
     case GEV_H1_AT_END: return GEV_H1_DONE;
     case GEV_H1_FAILED: return GEV_H1_ERROR;
     default: return read_chunked(p, at, end);
@@ -317,10 +342,29 @@ enum gev_h1_event gev_h1_feed(struct gev_h1 *p, const char *data, size_t len,
   return ev;
 }
 
+enum gev_h1_event gev_h1_end(struct gev_h1 *p)
+{
+  p->chunk = NULL;
+  p->chunk_len = 0;
+  switch (p->state) {
+    case GEV_H1_IN_REST: p->state = GEV_H1_AT_END; return GEV_H1_DONE;
+    case GEV_H1_AT_END: return GEV_H1_DONE;
+    case GEV_H1_FAILED: return GEV_H1_ERROR;
+    default: return gev_h1_refuse(p, 400, "the message was cut off");
+  }
+}
+
 void gev_h1_init(struct gev_h1 *p, const struct gev_h1_limits *limits)
 {
   memset(p, 0, offsetof(struct gev_h1, ll)); /* that is set up when used */
   p->limits = limits != NULL ? limits : &gev_h1_default_limits;
+}
+
+void gev_h1_init_response(struct gev_h1 *p, enum gev_h1_kind kind,
+                          const struct gev_h1_limits *limits)
+{
+  gev_h1_init(p, limits);
+  p->kind = (uint8_t)kind;
 }
 
 void gev_h1_free(struct gev_h1 *p)
@@ -334,7 +378,7 @@ void gev_h1_free(struct gev_h1 *p)
 void gev_h1_next(struct gev_h1 *p)
 {
   free(p->buf);
-  gev_h1_init(p, p->limits);
+  gev_h1_init_response(p, (enum gev_h1_kind)p->kind, p->limits);
 }
 
 bool gev_h1_idle(const struct gev_h1 *p)
@@ -370,6 +414,11 @@ const char *gev_h1_path(const struct gev_h1 *p, size_t *len)
 const char *gev_h1_authority(const struct gev_h1 *p, size_t *len)
 {
   return text(p, p->authority, len);
+}
+
+const char *gev_h1_phrase(const struct gev_h1 *p, size_t *len)
+{
+  return text(p, p->phrase, len);
 }
 
 const char *gev_h1_name(const struct gev_h1 *p, uint32_t i, size_t *len)

@@ -1,13 +1,14 @@
 /*
-** Pure protocol layer, no Lua, no libuv: the parser of HTTP/1 requests, for
-** servers. Bytes go in by gev_h1_feed(), events come out; it does no I/O.
+** Pure protocol layer, no Lua, no libuv: the parser of HTTP/1 messages,
+** requests for servers and responses for clients. Bytes go in by
+** gev_h1_feed(), events come out; it does no I/O.
 **
 ** llhttp reads the head and the trailers; this parser keeps the raw lines
 ** and checks that nothing but the strict grammar can have produced them (CRLF
 ** line ends, no folding, single spaces), then decides the framing by itself:
 ** Content-Length and chunked bodies are its own code. All that RFC 9112
-** lets a server refuse is refused, for requests must mean the same to us as
-** to any proxy in front of us.
+** lets us refuse is refused, for a message must mean the same to us as to any
+** proxy between us and the peer.
 **
 ** Owns: one malloc'ed block while a message is being read, which holds the
 ** bytes of the head and of the trailers and where the fields are in them; an
@@ -33,10 +34,18 @@
 
 enum gev_h1_event {
   GEV_H1_MORE, /* all was taken; the message goes on */
-  GEV_H1_HEAD, /* request line and fields are complete and accepted */
+  GEV_H1_HEAD, /* first line and fields are complete and accepted */
   GEV_H1_BODY, /* p->chunk, p->chunk_len: a piece of the body */
   GEV_H1_DONE, /* the message is complete, trailers included */
   GEV_H1_ERROR /* answer p->status and close; p->error tells why */
+};
+
+/* What is parsed. The method decides whether a response has a body. */
+enum gev_h1_kind {
+  GEV_H1_REQUEST,
+  GEV_H1_RESPONSE,
+  GEV_H1_TO_HEAD, /* a response to HEAD */
+  GEV_H1_TO_CONNECT /* a response to CONNECT */
 };
 
 struct gev_h1_limits {
@@ -66,17 +75,20 @@ struct gev_h1 {
   uint16_t status; /* ERROR: what to answer, else 0 */
   uint8_t major; /* 1 */
   uint8_t minor; /* 0 or 1 */
+  uint16_t code; /* of a response: 100 to 999 */
   uint32_t nfields; /* fields of the head */
   uint32_t ntrailers; /* at DONE: fields nfields .. nfields+ntrailers-1 */
-  bool keep_alive; /* the client lets the connection stay open */
+  bool keep_alive; /* the peer lets the connection stay open */
   bool upgrade; /* asks for another protocol (Connection: upgrade) */
   bool connect; /* the method is CONNECT */
   bool chunked;
   bool has_length; /* there is a Content-Length */
-  bool has_body; /* chunked, or content_length > 0 */
+  bool has_body; /* chunked, or content_length > 0, or until_close */
+  bool until_close; /* of a response: its body ends with the connection */
   bool expect_continue; /* waits for "100 Continue" before its body */
 
   /* Private. */
+  uint8_t kind;
   uint8_t state;
   uint8_t blank; /* empty lines in front of the request, times 2, + CR */
   uint8_t digits; /* of the chunk size, so far */
@@ -92,13 +104,21 @@ struct gev_h1 {
   uint64_t left; /* of the body or of the chunk */
   uint64_t total; /* body bytes announced by chunks, so far */
   const struct gev_h1_limits *limits;
-  struct gev_h1_span target, authority, path;
+  struct gev_h1_span target, authority, path; /* of a request */
+  struct gev_h1_span phrase; /* of a response */
   uint32_t method_len;
   llhttp_t ll;
 };
 
 /* `limits` is kept, not copied; NULL means the default ones. */
 void gev_h1_init(struct gev_h1 *p, const struct gev_h1_limits *limits);
+
+/*
+** The same for responses. Interim ones (1xx) are messages of their own: HEAD,
+** then DONE; gev_h1_next() makes ready for the one after it.
+*/
+void gev_h1_init_response(struct gev_h1 *p, enum gev_h1_kind kind,
+                          const struct gev_h1_limits *limits);
 
 /*
 ** Takes up to len bytes, *used of them, and stops after the first event.
@@ -109,6 +129,12 @@ void gev_h1_init(struct gev_h1 *p, const struct gev_h1_limits *limits);
 */
 enum gev_h1_event gev_h1_feed(struct gev_h1 *p, const char *data, size_t len,
                               size_t *used);
+
+/*
+** The input has ended: DONE if that ends a body or it was over before, else
+** ERROR.
+*/
+enum gev_h1_event gev_h1_end(struct gev_h1 *p);
 
 /* Ready for the next message of the connection; keeps nothing of this one. */
 void gev_h1_next(struct gev_h1 *p);
@@ -131,6 +157,9 @@ const char *gev_h1_path(const struct gev_h1 *p, size_t *len);
 
 /* Host and port in the target, if it has them, else of length 0. */
 const char *gev_h1_authority(const struct gev_h1 *p, size_t *len);
+
+/* The reason phrase of a response; may be empty. */
+const char *gev_h1_phrase(const struct gev_h1 *p, size_t *len);
 
 /* Field i, 0 <= i < nfields + ntrailers; values are without blanks around. */
 const char *gev_h1_name(const struct gev_h1 *p, uint32_t i, size_t *len);

@@ -16,8 +16,33 @@ static bool refuse(struct gev_h1 *p, unsigned status, const char *why)
   return false;
 }
 
+/* HTTP/d.d SP 3DIGIT [SP reason] CRLF, from the start of the text. */
+static bool check_status_line(struct gev_h1 *p, uint32_t *end)
+{
+  const char *s = p->buf, *cr = memchr(s, '\r', p->len);
+  uint32_t at = cr == NULL ? 0 : (uint32_t)(cr - s);
+  if (at < 12 || memcmp(s, "HTTP/", 5) != 0 || s[6] != '.' || s[8] != ' ' ||
+      !gev_h1_chars_are(s + 9, 3, GEV_H1_DIGIT) || s[9] == '0' ||
+      (at > 12 && s[12] != ' ') || s[at + 1] != '\n' ||
+      !gev_h1_chars_are(s + 12, at - 12, GEV_H1_VALUE))
+    return refuse(p, 400, "bad status line");
+  if (s[5] != '1' || (s[7] != '0' && s[7] != '1'))
+    return refuse(p, 505, "unknown HTTP version");
+  *end = at + 2;
+  if (*end > p->limits->max_line)
+    return refuse(p, 414, "status line too long");
+  p->code = (uint16_t)(gev_h1_hex_value(s[9]) * 100 +
+                       gev_h1_hex_value(s[10]) * 10 +
+                       gev_h1_hex_value(s[11]));
+  p->phrase.off = at > 12 ? 13 : 12;
+  p->phrase.len = at - p->phrase.off;
+  p->major = 1;
+  p->minor = (uint8_t)(s[7] - '0');
+  return true;
+}
+
 /* METHOD SP target SP HTTP/d.d CRLF, from the start of the text. */
-static bool check_line(struct gev_h1 *p, uint32_t *end)
+static bool check_request_line(struct gev_h1 *p, uint32_t *end)
 {
   uint32_t off = p->target.off;
   uint32_t at = off + p->target.len;
@@ -170,7 +195,8 @@ static bool note_field(struct gev_h1 *p, struct notes *n,
   const char *s = p->buf + f->value.off;
   switch (f->name.len) {
     case 4:
-      return !is_named(p, f, "host") || check_host(p, n, f->value);
+      return p->kind != GEV_H1_REQUEST || !is_named(p, f, "host") ||
+             check_host(p, n, f->value);
     case 6:
       if (is_named(p, f, "expect") && f->value.len == 12 &&
           gev_h1_same(s, "100-continue", 12))
@@ -183,7 +209,9 @@ static bool note_field(struct gev_h1 *p, struct notes *n,
       if (is_named(p, f, "connection")) note_connection(n, s, f->value.len);
       return true;
     case 12:
-      if (!is_named(p, f, "content-type") || ++n->types == 1) return true;
+      if (p->kind != GEV_H1_REQUEST || !is_named(p, f, "content-type") ||
+          ++n->types == 1)
+        return true;
       return refuse(p, 400, "several Content-Type fields");
     case 14:
       return !is_named(p, f, "content-length") ||
@@ -225,18 +253,58 @@ static bool check_framing(struct gev_h1 *p, const struct notes *n)
   return true;
 }
 
+/* Does what the response answers, or its status, say that nothing follows? */
+static bool is_bodyless(const struct gev_h1 *p)
+{
+  return p->kind == GEV_H1_TO_HEAD || p->code < 200 || p->code == 204 ||
+         p->code == 304 ||
+         (p->kind == GEV_H1_TO_CONNECT && p->code / 100 == 2);
+}
+
+/*
+** RFC 9112, 6.3, for responses. One that announces a body where none may be
+** is from a server that perhaps sends it: the connection is not to be used
+** again, and in front of another response it cannot be understood at all.
+*/
+static bool check_response_framing(struct gev_h1 *p, const struct notes *n)
+{
+  if (!check_coding(p, n)) return false;
+  p->keep_alive = !n->close && (p->minor > 0 || n->keep);
+  p->upgrade = p->code == 101;
+  if (is_bodyless(p)) {
+    bool announced = p->chunked || p->content_length > 0;
+    if (p->code < 200 && announced)
+      return refuse(p, 400, "interim response with a body");
+    if (p->code == 204 && announced) p->keep_alive = false;
+    p->chunked = false;
+    return true;
+  }
+  if (p->content_length > p->limits->max_body)
+    return refuse(p, 413, "body too large");
+  p->until_close = !p->chunked && !p->has_length;
+  p->has_body = p->chunked || p->content_length > 0 || p->until_close;
+  if (p->until_close) p->keep_alive = false;
+  return true;
+}
+
+static bool check_line(struct gev_h1 *p, uint32_t *end)
+{
+  return p->kind == GEV_H1_REQUEST ? check_request_line(p, end)
+                                   : check_status_line(p, end);
+}
+
 bool gev_h1_check_head(struct gev_h1 *p)
 {
   struct notes n = {0};
   uint32_t at, i;
-  if (!check_line(p, &at) || !check_fields(p, 0, at) ||
-      !gev_h1_check_target(p))
-    return false;
+  if (!check_line(p, &at) || !check_fields(p, 0, at)) return false;
+  if (p->kind == GEV_H1_REQUEST && !gev_h1_check_target(p)) return false;
   for (i = 0; i < p->count; i++) {
     if (!note_field(p, &n, gev_h1_slot(p, i))) return false;
   }
   p->nfields = p->count;
-  return check_framing(p, &n);
+  return p->kind == GEV_H1_REQUEST ? check_framing(p, &n)
+                                   : check_response_framing(p, &n);
 }
 
 /* Fields of framing and routing may not come after the body. */

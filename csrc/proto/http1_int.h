@@ -17,6 +17,7 @@ enum gev_h1_state {
   GEV_H1_AT_START, /* in front of a message; 0, as in a struct of zeros */
   GEV_H1_IN_HEAD,
   GEV_H1_IN_FIXED, /* body of a known length */
+  GEV_H1_IN_REST, /* body that ends with the connection */
   GEV_H1_IN_SIZE, /* first of the states of http1_chunk.c */
   GEV_H1_IN_EXT, /* chunk extensions: 9 states, see http1_chunk.c */
   GEV_H1_AT_SIZE_LF = GEV_H1_IN_EXT + 9,

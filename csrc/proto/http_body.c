@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "io/reader.h"
+#include "proto/http_format.h"
 
 enum { NS_PER_BYTE = 1000000000 / 1024 };
 
@@ -94,37 +95,7 @@ static int push_broken(lua_State *L, struct gev_http_conn *c, ssize_t err) {
   return n;
 }
 
-/* --- formats ------------------------------------------------------------- */
-
-/* Takes the first n bytes, `used` of them for good, as the result. */
-static int take(lua_State *L, struct gev_http_conn *c, size_t n,
-                size_t used) {
-  lua_pushlstring(L, c->in.data ? c->in.data + c->in.off : "", n);
-  if (used) gev_bytes_drop(&c->in, used);
-  return 1;
-}
-
-/* The format at index 2: a number, "l", "L" or "a". Pushes a result, or
- * returns 0: more is needed. */
-static int parse(lua_State *L, struct gev_http_conn *c) {
-  size_t have = c->in.len - c->in.off;
-  bool eof = c->body_done;
-  if (lua_type(L, 2) == LUA_TNUMBER) {
-    size_t n = (size_t)lua_tointeger(L, 2);
-    if (have < n && !eof) return 0;
-    if (have == 0 && eof) return gev_failclosed(L);
-    return take(L, c, have < n ? have : n, have < n ? have : n);
-  }
-  char format = *lua_tostring(L, 2);
-  if (format == 'a') return eof ? take(L, c, have, have) : 0;
-  const char *data = c->in.data + c->in.off;
-  const char *end = have ? memchr(data, '\n', have) : NULL;
-  if (!end && !eof) return 0;
-  if (have == 0) return gev_failclosed(L);
-  if (!end) return take(L, c, have, have);
-  size_t len = (size_t)(end - data);
-  return take(L, c, len + (format == 'L'), len + 1);
-}
+/* --- read ---------------------------------------------------------------- */
 
 /* Is it more than the maximum at index 3? */
 static bool is_too_large(lua_State *L, const struct gev_http_conn *c) {
@@ -133,8 +104,6 @@ static bool is_too_large(lua_State *L, const struct gev_http_conn *c) {
   return c->in.len - c->in.off > max ||
          (!c->body_done && c->h1.has_length && c->h1.content_length > max);
 }
-
-/* --- read ---------------------------------------------------------------- */
 
 static const struct gev_waitop read_op = {"request:read", true,
                                           gev_fd_cancel, gev_fd_describe};
@@ -156,7 +125,7 @@ static int run(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
       fail(c, 413);
       return push_failure(L, c);
     }
-    int n = parse(L, c);
+    int n = gev_http_parse(L, &c->in, c->body_done);
     if (n) return deliver(L, n);
     ssize_t got = gev_http_fill(h, c);
     if (got > 0) continue;
@@ -198,30 +167,10 @@ static int start(lua_State *L, struct gev_http_req *r) {
   return run(L, h, c);
 }
 
-static void check_format(lua_State *L) {
-  if (lua_isnoneornil(L, 2)) {
-    lua_settop(L, 1);
-    lua_pushliteral(L, "l");
-    return;
-  }
-  lua_settop(L, 2);
-  if (lua_type(L, 2) == LUA_TNUMBER) {
-    luaL_argcheck(L, luaL_checkinteger(L, 2) >= 0, 2,
-                  "a number of bytes must not be negative");
-    return;
-  }
-  const char *format = luaL_checkstring(L, 2);
-  if (*format == '*') format++;
-  luaL_argcheck(L, *format && strchr("lLa", *format), 2,
-                "invalid format (a number, \"l\", \"L\" or \"a\" expected)");
-  lua_pushlstring(L, format, 1);
-  lua_replace(L, 2);
-}
-
 /* req:read([n|"a"|"l"|"L"]) -> data | nil, message, code */
 static int m_read(lua_State *L) {
   struct gev_http_req *r = gev_check(L, 1, &gev_http_req_class);
-  check_format(L);
+  gev_http_check_format(L);
   lua_pushnil(L);
   lua_pushboolean(L, false);
   return start(L, r);

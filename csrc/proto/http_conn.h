@@ -272,6 +272,8 @@ void gev_http_encode_end(struct gev_http_conn *c);
 
 /* Pushes a headers object: a view of the request at `req`, or empty (0). */
 void gev_http_headers_new(lua_State *L, int req);
+/* Pushes one with a copy of the fields of p's head. */
+void gev_http_headers_copy(lua_State *L, const struct gev_h1 *p);
 /* Pushes one made from the table at idx. Raises on what is no header. */
 void gev_http_headers_from(lua_State *L, int idx);
 /* Pushes one with the trailers of a message that is DONE. */

@@ -1,6 +1,7 @@
 /* proto/http_headers.c - layer: proto. See http_conn.h. The fields of a
  * message as Lua sees them: case does not matter in names, order and spelling
- * are kept. A request's are a view of its head until they are changed; all
+ * are kept. Those of a message that was read are a view of its head until they
+ * are changed: of the request that has it, or of a copy of their own. All
  * others are a list {name, value, name, value, ...}, user value 1. What is in
  * a list is acceptable: it was checked when it was set. */
 #include "proto/http_conn.h"
@@ -14,15 +15,18 @@ static const char class_key = 0;
 
 struct headers {
   const struct gev_class *cls;
-  const struct gev_http_req *view; /* user value 1 is the request then */
+  const struct gev_http_field *view; /* NULL: a list */
+  const char *text; /* to which the fields of the view refer */
+  uint32_t nfields; /* of the view */
+  struct gev_http_field own[]; /* of a copy; its text follows */
 };
 
 static struct headers *check(lua_State *L, int idx) {
   return gev_check(L, idx, &gev_http_headers_class);
 }
 
-static struct headers *push_new(lua_State *L) {
-  struct headers *hs = lua_newuserdatauv(L, sizeof *hs, 1);
+static struct headers *push_new(lua_State *L, size_t more) {
+  struct headers *hs = lua_newuserdatauv(L, sizeof *hs + more, 1);
   hs->cls = &gev_http_headers_class;
   hs->view = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &class_key);
@@ -32,14 +36,47 @@ static struct headers *push_new(lua_State *L) {
 
 void gev_http_headers_new(lua_State *L, int req) {
   if (req) req = lua_absindex(L, req);
-  struct headers *hs = push_new(L);
+  struct headers *hs = push_new(L, 0);
   if (req) {
-    hs->view = lua_touserdata(L, req);
-    lua_pushvalue(L, req);
+    const struct gev_http_req *r = lua_touserdata(L, req);
+    hs->view = r->fields;
+    hs->text = gev_http_text(r, (struct gev_h1_span){0, 0});
+    hs->nfields = r->nfields;
+    lua_pushvalue(L, req); /* it has to stay */
   } else {
     lua_newtable(L);
   }
   lua_setiuservalue(L, -2, 1);
+}
+
+static struct gev_h1_span copy(char **at, const char *base, const char *s,
+                               size_t len) {
+  struct gev_h1_span span = {(uint32_t)(*at - base), (uint32_t)len};
+  memcpy(*at, s, len);
+  *at += len;
+  return span;
+}
+
+void gev_http_headers_copy(lua_State *L, const struct gev_h1 *p) {
+  size_t total = 0, len;
+  for (uint32_t i = 0; i < p->nfields; i++) {
+    gev_h1_name(p, i, &len);
+    total += len;
+    gev_h1_value(p, i, &len);
+    total += len;
+  }
+  size_t fields = p->nfields * sizeof(struct gev_http_field);
+  struct headers *hs = push_new(L, fields + total);
+  char *base = (char *)(hs->own + p->nfields), *at = base;
+  for (uint32_t i = 0; i < p->nfields; i++) {
+    const char *s = gev_h1_name(p, i, &len);
+    hs->own[i].name = copy(&at, base, s, len);
+    s = gev_h1_value(p, i, &len);
+    hs->own[i].value = copy(&at, base, s, len);
+  }
+  hs->view = hs->own;
+  hs->text = base;
+  hs->nfields = p->nfields;
 }
 
 /* --- looking ------------------------------------------------------------- */
@@ -60,11 +97,11 @@ bool gev_http_headers_at(lua_State *L, int idx, lua_Integer i,
                          const char **value, size_t *value_len) {
   const struct headers *hs = lua_touserdata(L, idx);
   if (hs->view) {
-    if (i > hs->view->nfields) return false;
-    const struct gev_http_field *f = &hs->view->fields[i - 1];
-    *name = gev_http_text(hs->view, f->name);
+    if (i > hs->nfields) return false;
+    const struct gev_http_field *f = &hs->view[i - 1];
+    *name = hs->text + f->name.off;
     *name_len = f->name.len;
-    *value = gev_http_text(hs->view, f->value);
+    *value = hs->text + f->value.off;
     *value_len = f->value.len;
     return true;
   }
@@ -171,7 +208,7 @@ static int m_get_all(lua_State *L) {
 
 static lua_Integer count(lua_State *L, int idx) {
   const struct headers *hs = lua_touserdata(L, idx);
-  if (hs->view) return hs->view->nfields;
+  if (hs->view) return hs->nfields;
   lua_getiuservalue(L, idx, 1);
   lua_Integer n = (lua_Integer)lua_rawlen(L, -1) / 2;
   lua_pop(L, 1);
@@ -239,13 +276,13 @@ static void push_list(lua_State *L, struct headers *hs) {
     lua_getiuservalue(L, 1, 1);
     return;
   }
-  lua_Integer n = hs->view->nfields;
+  lua_Integer n = hs->nfields;
   lua_createtable(L, (int)n * 2, 0);
   for (lua_Integer i = 1; i <= n; i++) {
-    const struct gev_http_field *f = &hs->view->fields[i - 1];
-    lua_pushlstring(L, gev_http_text(hs->view, f->name), f->name.len);
+    const struct gev_http_field *f = &hs->view[i - 1];
+    lua_pushlstring(L, hs->text + f->name.off, f->name.len);
     lua_rawseti(L, -2, 2 * i - 1);
-    lua_pushlstring(L, gev_http_text(hs->view, f->value), f->value.len);
+    lua_pushlstring(L, hs->text + f->value.off, f->value.len);
     lua_rawseti(L, -2, 2 * i);
   }
   lua_pushvalue(L, -1);

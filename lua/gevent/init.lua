@@ -4,6 +4,8 @@
 local core = require "gevent._core"
 local waiting = require "gevent._wait"
 local nursery = require "gevent.nursery"
+local os = require "gevent.os"
+local signal = require "gevent.signal"
 
 local gevent = {
   version = "0.1.0",
@@ -30,6 +32,11 @@ local gevent = {
   with_timeout = waiting.with_timeout,
   getswitchinterval = core.getswitchinterval,
   setswitchinterval = core.setswitchinterval,
+
+  -- the system
+  signal_handler = signal._handler,
+  fork = os.fork,
+  reinit = os.reinit,
 
   -- errors
   exception = core.exception,
@@ -153,6 +160,23 @@ end})
 --- Sets how long greenlets run before I/O is looked at.
 -- @function setswitchinterval
 -- @tparam number seconds 0.005 at first
+
+--- Calls a function in a new greenlet whenever a signal comes. Several handlers
+-- of one signal are all called. It does not keep the loop alive.
+-- @function signal_handler
+-- @param signal number or name
+-- @tparam function fn
+-- @param ... its arguments
+-- @return a handle with `cancel`, which is also what leaving a `<close>` scope does
+
+--- Makes a child process that goes on from here, without the other greenlets:
+-- see `gevent.os.fork`.
+-- @function fork
+-- @treturn[1] integer 0 in the child, its number in the parent
+-- @return[2] nil, message, code
+
+--- What a child has to do that was made by another `fork` than ours.
+-- @function reinit
 
 --- Makes a class of exceptions. Called with a message, it makes an instance.
 -- @function exception

@@ -1,6 +1,6 @@
 /*
-** Fuzzing of the HTTP/1 request parser (libFuzzer). The first bytes of the
-** input choose the limits and how the rest is cut; the rest is parsed whole,
+** Fuzzing of the HTTP/1 parser (libFuzzer). The first bytes of the input choose
+** the kind of message, the limits and how the rest is cut; it is parsed whole,
 ** byte by byte and in those pieces. All three must tell the same story, and
 ** every promise of http1.h that can be checked is checked.
 */
@@ -57,7 +57,20 @@ static void tell_fields(struct story *st, const struct gev_h1 *p, uint32_t i,
   }
 }
 
-static void check_head(struct story *st, const struct gev_h1 *p)
+static void check_response(struct story *st, const struct gev_h1 *p)
+{
+  size_t len;
+  const char *s = gev_h1_phrase(p, &len);
+  CHECK(gev_h1_is_value(s, len));
+  tell_part(st, s, len);
+  CHECK(p->code >= 100 && p->code <= 999);
+  CHECK(!p->until_close || (!p->chunked && !p->has_length));
+  CHECK(!p->until_close || !p->keep_alive);
+  CHECK(!p->has_body || (p->kind != GEV_H1_TO_HEAD && p->code >= 200 &&
+                         p->code != 204 && p->code != 304));
+}
+
+static void check_request(struct story *st, const struct gev_h1 *p)
 {
   size_t len;
   const char *s = gev_h1_method(p, &len);
@@ -70,17 +83,26 @@ static void check_head(struct story *st, const struct gev_h1 *p)
   tell_part(st, s, len);
   s = gev_h1_authority(p, &len);
   tell_part(st, s, len);
+  CHECK(p->minor == 0 || gev_h1_find(p, "host", 0) >= 0);
+}
+
+static void check_head(struct story *st, const struct gev_h1 *p)
+{
+  if (p->kind == GEV_H1_REQUEST)
+    check_request(st, p);
+  else
+    check_response(st, p);
   CHECK(p->major == 1 && p->minor <= 1);
   CHECK(p->nfields <= p->limits->max_fields);
   CHECK(!p->chunked || (!p->has_length && p->minor == 1));
-  CHECK(p->minor == 0 || gev_h1_find(p, "host", 0) >= 0);
-  CHECK(p->content_length <= p->limits->max_body);
+  CHECK(!p->has_body || p->content_length <= p->limits->max_body);
   tell_fields(st, p, 0, p->nfields);
 }
 
 static void check_done(struct story *st, const struct gev_h1 *p)
 {
-  CHECK(p->chunked || st->body == p->content_length);
+  CHECK(p->chunked || p->until_close ||
+        st->body == (p->has_body ? p->content_length : 0));
   CHECK(st->body <= p->limits->max_body);
   CHECK(p->chunked || p->ntrailers == 0);
   tell_fields(st, p, p->nfields, p->nfields + p->ntrailers);
@@ -130,21 +152,25 @@ static bool feed(struct story *st, struct gev_h1 *p, const char *s,
   return ev != GEV_H1_ERROR;
 }
 
-static struct story parse(const struct gev_h1_limits *limits, const char *s,
+static struct story parse(enum gev_h1_kind kind,
+                          const struct gev_h1_limits *limits, const char *s,
                           size_t len, const uint8_t *cuts, size_t ncuts)
 {
   struct story st = {14695981039346656037u, 0, 0, 0};
   struct gev_h1 p;
   size_t at = 0, n, i = 0;
   bool good = true;
-  gev_h1_init(&p, limits);
+  gev_h1_init_response(&p, kind, limits);
   while (at < len && good) {
     n = ncuts > 0 ? cuts[i++ % ncuts] + 1u : len;
     if (n > len - at) n = len - at;
     good = feed(&st, &p, s + at, n);
     at += n;
   }
-  if (good && gev_h1_idle(&p)) tell(&st, "i", 1);
+  if (good && gev_h1_idle(&p))
+    tell(&st, "i", 1);
+  else if (good)
+    check_event(&st, &p, gev_h1_end(&p));
   gev_h1_free(&p);
   gev_h1_free(&p);
   return st;
@@ -161,13 +187,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   static const uint8_t one[] = {0};
   const struct gev_h1_limits *limits = NULL;
   const char *s;
+  enum gev_h1_kind kind;
   struct story whole;
   if (size < 6) return 0;
   if ((data[0] & 3) == 0) limits = &tight;
+  kind = (enum gev_h1_kind)(data[0] >> 2 & 3);
   s = (const char *)data + 5;
   size -= 5;
-  whole = parse(limits, s, size, NULL, 0);
-  check_same(whole, parse(limits, s, size, one, 1));
-  check_same(whole, parse(limits, s, size, data + 1, 4));
+  whole = parse(kind, limits, s, size, NULL, 0);
+  check_same(whole, parse(kind, limits, s, size, one, 1));
+  check_same(whole, parse(kind, limits, s, size, data + 1, 4));
   return 0;
 }

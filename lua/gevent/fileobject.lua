@@ -1,0 +1,55 @@
+--- Files that do not block the loop.
+-- Regular files go through the thread pool; pipes, FIFOs and terminals through
+-- the loop. They are read and written like sockets, with the methods of `io`'s
+-- files: see `docs/files.md`.
+-- @module gevent.fileobject
+local core = require "gevent._core"
+
+local fileobject = {}
+
+local PAUSE, LONGEST_PAUSE = 0.005, 0.1 -- seconds between looks for a FIFO's reader
+
+--- Opens a file. A FIFO that is opened for writing waits for its reader.
+-- @tparam string path
+-- @tparam[opt="r"] string mode as of `io.open`
+-- @treturn[1] File
+-- @return[2] nil, message, code
+function fileobject.open(path, mode)
+  local pause = PAUSE
+  while true do
+    local file, message, code = core.open(path, mode)
+    if file or code ~= "ENXIO" or not core.file_isfifo(path) then
+      return file, message, code
+    end
+    core.sleep(pause)
+    pause = math.min(2 * pause, LONGEST_PAUSE)
+  end
+end
+
+--- Makes a file of a descriptor, which it takes over and will close; or of
+-- another file, `io`'s or one of these, of whose descriptor it makes a copy.
+-- @param fd descriptor or file
+-- @tparam[opt] string mode what it is to be used for; may not ask for more than
+-- the descriptor gives ("EINVAL")
+-- @treturn[1] File
+-- @return[2] nil, message, code
+function fileobject.FileObject(fd, mode)
+  return core.FileObject(fd, mode)
+end
+
+local STANDARD = {stdin = 0, stdout = 1, stderr = 2}
+
+--- The standard streams, made when first asked for. They leave the descriptors
+-- of the process open, and blocking for whoever shares them.
+-- @field stdin
+-- @field stdout
+-- @field stderr
+-- @table standard
+
+return setmetatable(fileobject, {__index = function(_, name)
+  local fd = STANDARD[name]
+  if not fd then return nil end
+  local file = assert(core.file_borrow(fd, name))
+  rawset(fileobject, name, file)
+  return file
+end})

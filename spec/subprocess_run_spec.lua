@@ -1,0 +1,193 @@
+-- Talking to child processes: communicate, run and its like; and many of them.
+
+local helper = require "helper"
+local gevent = require "gevent"
+local lfs = require "lfs"
+local gos = require "gevent.os"
+local subprocess = require "gevent.subprocess"
+local it = helper.it
+
+local pack = table.pack
+local Popen, PIPE, STDOUT = subprocess.Popen, subprocess.PIPE, subprocess.STDOUT
+local MIB = 1 << 20
+
+--- How many children of this process have ended and were not waited for.
+local function zombies()
+  local n, self = 0, gos.getpid()
+  for name in lfs.dir("/proc") do
+    local stat = tonumber(name) and helper.slurp("/proc/" .. name .. "/stat")
+    local state, parent = (stat or ""):match("^.*%) (%S) (%d+)")
+    if state == "Z" and tonumber(parent) == self then n = n + 1 end
+  end
+  return n
+end
+
+describe("communicate", function()
+  it("never deadlocks: a MiB both ways, on all pipes", function()
+    local text = ("0123456789abcdef"):rep(MIB // 16)
+    local p <close> = assert(Popen("tee /dev/stderr", {stdin = PIPE, stdout = PIPE,
+      stderr = PIPE}))
+    local out, err = p:communicate(text)
+    assert.is_true(out == text)
+    assert.is_true(err == text)
+    assert.equal(0, p.returncode)
+    assert.is_true(p.stdout.closed and p.stderr.closed and p.stdin.closed)
+  end)
+
+  it("does not mind a child that does not read", function()
+    local p <close> = assert(Popen("exec <&-; echo done", {stdin = PIPE, stdout = PIPE}))
+    assert.equal("done\n", (p:communicate(("x"):rep(MIB))))
+    assert.equal(0, p.returncode)
+  end)
+
+  it("gives nil for what is no pipe, and the same again", function()
+    local p <close> = assert(Popen("echo err >&2; exit 3", {stderr = PIPE}))
+    assert.same({n = 2, nil, "err\n"}, pack(p:communicate()))
+    assert.same({n = 2, nil, "err\n"}, pack(p:communicate()))
+    assert.equal(3, p.returncode)
+  end)
+
+  it("keeps what it has when its time is over", function()
+    local p <close> = assert(Popen("echo one; read x; echo $x; echo end",
+      {stdin = PIPE, stdout = PIPE}))
+    local stdin = p.stdin
+    p.stdin = nil -- written by hand
+    local results
+    repeat
+      results = pack(p:communicate(nil, 0.02))
+      assert.same({nil, "timed out", "timeout"}, {table.unpack(results, 1, 3)})
+    until results[4].stdout == "one\n"
+    stdin:write("two\n")
+    assert.equal("one\ntwo\nend\n", (p:communicate()))
+    stdin:close()
+  end)
+
+  it("goes on where it was interrupted", function()
+    local text = ("x"):rep(MIB)
+    local r, w = assert(gos.pipe())
+    local q <close> = assert(Popen("read go </dev/fd/" .. r .. "; cat",
+      {stdin = PIPE, stdout = PIPE, pass_fds = {r}}))
+    local g = helper.spawn_blocked(function() q:communicate(text) end)
+    g:kill()
+    local again = helper.spawn_blocked(function() return q:communicate() end)
+    gos.nb_write(w, "go\n")
+    assert.is_true(again:get() == text)
+    gos.close(r)
+    gos.close(w)
+  end)
+end)
+
+describe("run", function()
+  it("gives returncode, stdout and stderr", function()
+    local result = subprocess.run("echo out; echo err >&2; exit 3")
+    assert.equal(3, result.returncode)
+    assert.equal("out\n", result.stdout)
+    assert.equal("err\n", result.stderr)
+    result = subprocess.run({"cat"}, {input = "fed"})
+    assert.equal("fed", result.stdout)
+    assert.equal(-9, subprocess.run("kill -9 $$").returncode)
+    result = subprocess.run("echo out; echo err >&2", {stderr = STDOUT})
+    assert.equal("out\nerr\n", result.stdout)
+    assert.is_nil(result.stderr)
+  end)
+
+  it("kills it when its time is over, and keeps the output", function()
+    local start = helper.now()
+    local result, message, code, partial = subprocess.run("echo so far; exec sleep 60",
+      {timeout = 0.3 * helper.scale})
+    assert.same({nil, "timed out", "timeout"}, {result, message, code})
+    assert.equal("so far\n", partial.stdout)
+    assert.equal(-9, partial.returncode)
+    assert.is_true(helper.now() - start < 30)
+    assert.equal(0, zombies())
+  end)
+
+  it("kills it when the greenlet is killed, or leaves by an error", function()
+    local g = helper.spawn_blocked(function() subprocess.run {"sleep", "60"} end)
+    g:kill()
+    local p
+    pcall(function()
+      local scoped <close> = assert(Popen {"sleep", "60"})
+      p = scoped
+      error "out"
+    end)
+    assert.equal(-9, p.returncode)
+    assert.equal(0, zombies())
+  end)
+
+  it("as check_output, check_call and call", function()
+    assert.equal("text", subprocess.check_output {"printf", "text"})
+    assert.equal(0, subprocess.check_call {"true"})
+    assert.equal(0, subprocess.call {"true"})
+    assert.equal(5, subprocess.call "exit 5")
+    local result, message, code, all = subprocess.check_output "echo half; exit 2"
+    assert.is_nil(result)
+    assert.matches("exit status 2", message)
+    assert.equal("exit", code)
+    assert.equal("half\n", all.stdout)
+    assert.equal(2, all.returncode)
+    result, message, code, all = subprocess.check_call "kill $$"
+    assert.is_nil(result)
+    assert.matches("signal 15", message)
+    assert.equal("signal", code)
+    assert.equal(-15, all.returncode)
+    result, message, code, all = subprocess.check_output("echo x; exec sleep 60",
+      {timeout = 0.3 * helper.scale})
+    assert.same({nil, "timed out", "timeout"}, {result, message, code})
+    assert.equal("x\n", all.stdout)
+    assert.equal("timeout", (select(3, subprocess.call({"sleep", "60"}, {timeout = 0}))))
+  end)
+end)
+
+describe("many children", function()
+  it("in a row leave nothing behind", function()
+    local n = 1000 // helper.scale
+    for i = 1, n do
+      local p = assert(Popen({"true"}, {stdin = PIPE, stdout = PIPE}))
+      if i % 3 == 0 then
+        p:communicate()
+      elseif i % 3 == 1 then
+        p:close()
+      end -- and every third is forgotten
+      if i % 50 == 0 then collectgarbage() end
+    end
+    collectgarbage()
+    helper.wait_until(function() return zombies() == 0 end, 30)
+  end, {deadline = 120})
+
+  it("at once each end with their own code", function()
+    local list = {}
+    for i = 1, 100 do list[i] = assert(Popen("read x; exit " .. i, {stdin = PIPE})) end
+    for _, p in ipairs(list) do p.stdin:close() end
+    assert.equal(100, #gevent.wait(list))
+    for i = 1, 100 do assert.equal(i, list[i].returncode) end
+    assert.equal(0, zombies())
+  end, {deadline = 60})
+
+  it("that nobody holds are reaped when they end", function()
+    for _ = 1, 10 do assert(Popen("exit 1")) end
+    collectgarbage()
+    collectgarbage()
+    helper.wait_until(function() return zombies() == 0 end)
+  end)
+
+  it("of others are not reaped", function()
+    local theirs = assert(io.popen("exit 3"))
+    for _ = 1, 3 do subprocess.call {"true"} end
+    gevent.sleep(0.01)
+    assert.same({n = 3, nil, "exit", 3}, pack(theirs:close()))
+  end)
+
+  it("do not keep a program from ending", function()
+    local code, _, err = helper.run_lua [[
+      local subprocess = require "gevent.subprocess"
+      local quiet = {stdout = subprocess.DEVNULL, stderr = subprocess.DEVNULL}
+      subprocess.Popen({"sleep", "10"}, quiet)
+      require "gevent".spawn(subprocess.call, {"sleep", "10"}, quiet)
+      require "gevent".sleep(0)
+      print "end"
+    ]]
+    assert.equal("", err)
+    assert.equal(0, code)
+  end)
+end)
