@@ -25,14 +25,12 @@ end
 
 -- The values of an option from words[i] on; the number of words used.
 local function take(option, words, i, inline)
-  local values = {inline}
+  local values = {}
   for name in option[3]:gmatch("%S+") do
-    if not inline then
-      values[#values + 1] = words[i]
-      i = i + 1
-    end
-    if not values[#values] then complain("%s needs %s", option[1], name) end
-    inline = nil
+    local value = inline or words[i]
+    if not value then complain("%s needs %s", option[1], name) end
+    if not inline then i = i + 1 end
+    values[#values + 1], inline = value, nil
   end
   return values, i
 end
