@@ -15,6 +15,8 @@ MAKEFLAGS += --no-print-directory
 PREFIX ?= /usr/local
 INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
 INST_LUADIR ?= $(PREFIX)/share/lua/5.4
+INST_BINDIR ?= $(PREFIX)/bin
+LUA_BIN ?= $(notdir $(firstword $(shell command -v lua5.4 || command -v lua)))
 BUILD ?= build
 CFLAGS ?= -O2 -g
 WERROR ?= -Werror
@@ -230,7 +232,7 @@ docs:  ## write the reference of the Lua modules to build/docs
 
 # ---- lint -------------------------------------------------------------------
 
-LUA_DIRS := $(wildcard lua spec examples bench .luacheckrc config.ld)
+LUA_DIRS := $(wildcard lua bin/gevent spec examples bench .luacheckrc config.ld)
 LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c spec/host/*.c)
 SYNTAX = -fsyntax-only $(filter-out $(WERROR),$(OURS)) -Werror
 # lint_as NAME: ends a recipe line, so that each check reports its outcome.
@@ -254,13 +256,21 @@ lint-style:
 
 # ---- the rest ---------------------------------------------------------------
 
-.PHONY: install clean help
-install: all  ## install to PREFIX, or INST_LUADIR and INST_LIBDIR (DESTDIR)
+.PHONY: install deb clean help
+install: all  ## install to PREFIX, or INST_LUADIR, INST_LIBDIR, INST_BINDIR
 	@mkdir -p '$(DESTDIR)$(INST_LIBDIR)/gevent'
 	cp $(CORE) '$(DESTDIR)$(INST_LIBDIR)/gevent/'
 	find lua/gevent -name '*.lua' | while read -r f; do \
 	  to="$(DESTDIR)$(INST_LUADIR)/$${f#lua/}"; \
 	  mkdir -p "$${to%/*}" && cp "$$f" "$$to" || exit 1; done
+	@mkdir -p '$(DESTDIR)$(INST_BINDIR)'
+	sed '1s|.*|#!/usr/bin/env $(LUA_BIN)|' bin/gevent \
+	  >'$(DESTDIR)$(INST_BINDIR)/gevent'
+	@chmod 755 '$(DESTDIR)$(INST_BINDIR)/gevent'
+
+deb: all  ## make a Debian package of it, build/lua-gevent_*.deb
+	@MAKE='$(MAKE)' sh scripts/deb.sh \
+	  "$$(sed -n 's/^ *version = "\(.*\)",$$/\1/p' lua/gevent/init.lua)"
 
 clean:  ## remove what was built
 	rm -rf build
