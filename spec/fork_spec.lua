@@ -239,6 +239,27 @@ describe("the child of a fork", function()
     ]]
   end)
 
+  it("looks names up, and has thread pools, though the parent has used them", function()
+    run [[
+      local ThreadPool = require "gevent.threadpool".ThreadPool
+      local pool = ThreadPool(2)
+      assert(socket.getaddrinfo("localhost", 80))
+      assert(pool:apply("math", "max", 1, 2) == 2)
+      gevent.sleep(0.01) -- the threads are idle, and hold no lock
+      local pid = gevent.fork()
+      if pid == 0 then
+        assert(socket.getaddrinfo("localhost", 81))
+        assert(pool:apply("math", "max", 1, 3) == 3)
+        local own = ThreadPool(1)
+        assert(own:apply("math", "max", 1, 4) == 4)
+        os.exit(0, true)
+      end
+      child_ends(pid)
+      assert(socket.getaddrinfo("localhost", 82))
+      assert(pool:apply("math", "max", 1, 5) == 5)
+    ]]
+  end)
+
   it("does not write again what the parent has collected", function()
     local out = run [[
       local fileobject = require "gevent.fileobject"

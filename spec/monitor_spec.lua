@@ -129,6 +129,26 @@ describe("the monitor", function()
     assert.same({0, "false\n", ""}, {code, out, err})
   end)
 
+  it("is not there in a child, and does not hold it up", function()
+    if os.getenv "GEVENT_SPEC_MODE" == "asan" then
+      return pending "ASan's allocator may be locked in the child"
+    end
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local os_ = require "gevent.os"
+      gevent.config.monitor_thread = true
+      gevent.sleep(0.01)
+      local pid = assert(os_.fork())
+      if pid == 0 then
+        gevent.sleep(0.01)
+        gevent.config.monitor_thread = false
+        os.exit(3, true)
+      end
+      print(select(2, os_.waitpid(pid)))
+    ]]
+    assert.same({0, "3\n", ""}, {code, out, err})
+  end)
+
   it("goes with the hub", function()
     local code, out, err = helper.run_lua [[
       local gevent = require "gevent"

@@ -310,3 +310,30 @@ describe("resolver.Ares without descriptors", function()
     assert.same({0, "done", ""}, {code, out, err})
   end)
 end)
+
+describe("a child made by fork", function()
+  it("asks by sockets of its own", function()
+    if os.getenv "GEVENT_SPEC_MODE" == "asan" then
+      return pending "ASan's allocator may be locked in the child"
+    end
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local os_ = require "gevent.os"
+      local dns = require "helper_dns"
+      local server = dns.serve(dns.zone {
+        ["a.test"] = {A = {"10.0.0.1"}}, ["b.test"] = {A = {"10.0.0.2"}},
+      })
+      local ares = dns.ares(server)
+      io.write(ares:gethostbyname("a.test"), "\n")
+      io.flush()
+      local pid = assert(os_.fork())
+      if pid == 0 then
+        io.write("child ", tostring(ares:gethostbyname("b.test")), "\n")
+        os.exit(0, true)
+      end
+      local waiter = gevent.spawn(os_.waitpid, pid)
+      print(select(2, waiter:get()), ares:gethostbyname("b.test"))
+    ]]
+    assert.same({0, "10.0.0.1\nchild 10.0.0.2\n0\t10.0.0.2\n", ""}, {code, out, err})
+  end)
+end)

@@ -26,7 +26,13 @@ local function run(fn, ...) gevent.spawn(fn, ...) end
 for _ = 1, 3 do
   run(function() reader:read("a") end)
   run(function() while true do writer:write(("x"):rep(65536)) end end)
-  run(function() file:write("kept\n") while true do file:flush() file:seek("set") end end)
+  run(function()
+    while true do
+      file:write("kept\n")
+      file:flush()
+      file:seek("set")
+    end
+  end)
   run(function() file:read("a") end)
   run(files.open, path, "w")
   run(files.open, regular)
@@ -86,6 +92,25 @@ describe("a state that ends while greenlets wait", function()
       assert.equal(0, code)
     end)
   end
+
+  it("counts no child of a loop that is gone, and waits for it in the next", function()
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local subprocess = require "gevent.subprocess"
+      local event = require "gevent.event".Event()
+      local p = subprocess.Popen("read x", {stdin = subprocess.PIPE})
+      gevent.get_hub():destroy()
+      local ok, why = pcall(event.wait, event)
+      print(ok, gevent.isinstance(why, gevent.LoopExit))
+      p.stdin:close()
+      print(p:wait())
+      ok, why = pcall(event.wait, event)
+      print(ok, gevent.isinstance(why, gevent.LoopExit))
+    ]]
+    assert.equal("", err)
+    assert.equal("false\ttrue\n1\nfalse\ttrue\n", out)
+    assert.equal(0, code)
+  end)
 
   it("leaks nothing, without fork", function()
     local code, _, err = helper.run_lua(WITHOUT_FORK)

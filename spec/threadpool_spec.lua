@@ -368,6 +368,35 @@ describe("a state that ends", function()
     assert.same({0, "nil\n", ""}, {code, out, err})
   end)
 
+  it("after a fork the child has pools of its own, without the parent's tasks", function()
+    if os.getenv "GEVENT_SPEC_MODE" == "asan" then
+      return pending "ASan's allocator may be locked in the child"
+    end
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local os_ = require "gevent.os"
+      local pool = require("gevent.threadpool").ThreadPool(1)
+      local mine = pool:spawn(function()
+        local stop = os.clock() + 0.05
+        repeat until os.clock() > stop
+        return "parent's"
+      end)
+      local lookup = gevent.spawn(require("gevent.socket").getaddrinfo, "localhost", 80)
+      gevent.sleep(0)
+      local from, to = os_.pipe()
+      local pid = assert(os_.fork())
+      if pid == 0 then
+        os_.nb_write(to, pool:apply(function() return "child's" end))
+        gevent.sleep(60) -- to be killed, lest the parent's states count as leaks
+      end
+      print(os_.nb_read(from, 100))
+      os.execute("kill -9 " .. pid)
+      print(select(2, os_.waitpid(pid)))
+      print(mine:get(), lookup:get() ~= nil)
+    ]]
+    assert.same({0, "child's\n-9\nparent's\ttrue\n", ""}, {code, out, err})
+  end)
+
   it("the hub has a pool", function()
     local hub = gevent.get_hub()
     assert.equal(hub.threadpool, hub.threadpool)

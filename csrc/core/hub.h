@@ -185,10 +185,15 @@ static inline bool gev_is_polling(const struct gev_hub *h) {
 #define gev_handle_own(h, owner) ((h)->data = (void *)(owner))
 void gev_handle_close(uv_handle_t *handle);
 
-/* Called before the loop is closed, for what other threads know of it. */
+/* For those who must hear of the loop's end or of a fork: what other threads
+ * know of it. `close` is called before the loop is closed; it may be NULL. */
 struct gev_closer {
   struct gev_link link; /* in hub->closers, all its life */
   void (*close)(struct gev_closer *c);
+  /* In the child of a fork, before anything else: its threads are the
+   * parent's, and so are the locks that these hold. NULL: it has none. May
+   * leave the list. */
+  void (*forked)(struct gev_closer *c);
 };
 
 /* A uv request under way. `cancelled` is called when the hub shuts down;

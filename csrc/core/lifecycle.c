@@ -96,7 +96,7 @@ static void close_loop(struct gev_hub *h) {
     uv_cancel(gev_container(l, struct gev_request, link)->req);
   for (struct gev_link *l = h->closers.next; l != &h->closers; l = l->next) {
     struct gev_closer *c = gev_container(l, struct gev_closer, link);
-    c->close(c);
+    if (c->close) c->close(c);
   }
   uv_walk(loop, close_handle, NULL);
   while (uv_run(loop, UV_RUN_DEFAULT)) {
@@ -106,7 +106,6 @@ static void close_loop(struct gev_hub *h) {
   free(loop);
   h->loop = NULL;
   h->sigint_watchers = 0;
-  h->external = 0; /* no greenlet waits any more; what was left, watchers */
 }
 
 void gev_hub_destroy(struct gev_hub *h) {
@@ -201,19 +200,26 @@ static void release_others(lua_State *L, struct gev_hub *h,
   if (g != h->current) let_go(h, g);
 }
 
+static void tell_closers(struct gev_hub *h) {
+  struct gev_link *next;
+  for (struct gev_link *l = h->closers.next; l != &h->closers; l = next) {
+    struct gev_closer *c = gev_container(l, struct gev_closer, link);
+    next = l->next;
+    if (c->forked) c->forked(c);
+  }
+}
+
 int gev_hub_forked(lua_State *L, struct gev_hub *h) {
   int err = h->loop ? uv_loop_fork(h->loop) : 0;
   if (err) return err;
-  uint32_t waiting = h->main->state == GEV_PARKED && h->main->op->external;
   luaL_checkstack(L, 6, NULL);
+  tell_closers(h);
   give_up_requests(h);
-  waiting = waiting && h->main->state == GEV_PARKED;
   each_greenlet(L, h, release_others);
   each_greenlet(L, h, leave_behind);
   gev_coroutines_forget(L);
   if (h->loop) uv_walk(h->loop, forget_signals, NULL);
   close_loop(h);
-  h->external = waiting;
   h->forks++;
   gev_loop(L, h);
   return 0;
@@ -414,8 +420,8 @@ static void init(struct gev_hub *h, lua_State *L) {
   gev_list_init(&h->ready);
   gev_list_init(&h->idlers);
   gev_list_init(&h->requests);
-  gev_list_init(&h->closers);
   h->pid = getpid();
+  gev_list_init(&h->closers);
   h->switch_interval = 5000000;
   h->alarm_due = GEV_NEVER;
 }

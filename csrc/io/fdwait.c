@@ -128,9 +128,11 @@ int gev_fd_wait(lua_State *L, struct gev_hub *h, struct gev_fd *f,
 void gev_fd_rearm(lua_State *L, struct gev_hub *h, struct gev_fd *f) {
   if (f->by_request) return; /* its completion has called back */
   for (int role = GEV_READ; role <= GEV_WRITE; role++) {
-    int dir = role ^ (f->crossed >> role & 1);
-    if (f->user[role] && listen_for(L, h, f, event_of[dir]))
-      gev_fd_wake(h, f, (enum gev_dir)role, GEV_WOKEN); /* it will see why */
+    const struct gev_greenlet *g = f->user[role];
+    if (!g || g->state != GEV_PARKED || g->on != f) continue;
+    int dir = f->crossed & 1u << role ? GEV_WRITE - role : role;
+    if (listen_for(L, h, f, event_of[dir])) /* then it shall see why not */
+      gev_fd_wake(h, f, (enum gev_dir)role, GEV_WOKEN);
   }
 }
 

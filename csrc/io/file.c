@@ -16,6 +16,7 @@
 #include "io/posix.h"
 #include "io/quiet.h"
 #include "io/reader.h"
+#include "io/writer.h"
 
 /* --- the transport of what is polled ------------------------------------- */
 
@@ -267,25 +268,13 @@ static int seek_k(lua_State *L, int status, lua_KContext ctx);
 static int seek_run(lua_State *L, struct gev_file *f, bool once,
                     int64_t deadline) {
   struct gev_stream *s = &f->s;
-  for (;;) {
-    struct iovec iov = {s->out.data ? s->out.data + s->out.off : NULL,
-                        s->out.len - s->out.off};
-    if (s->fd.fd < 0) return gev_fail(L, EBADF);
-    ssize_t put = gev_filejob_busy(f)
-                      ? GEV_WANT_WRITE
-                      : s->ops->write(s, &iov, iov.iov_len > 0);
-    if (put == 0 && iov.iov_len == 0) return move(L, f);
-    if (put >= 0) {
-      gev_bytes_drop(&s->out, (size_t)put);
-    } else if (put != GEV_WANT_WRITE) {
-      return gev_stream_fail(L, s, put);
-    } else if (once) {
-      return gev_failtimeout(L);
-    } else {
-      return gev_stream_wait(L, s->hub, s, GEV_WRITE, GEV_WANT_WRITE, &seek_op,
-                             deadline, (lua_KContext)f, seek_k);
-    }
-  }
+  if (s->fd.fd < 0) return gev_fail(L, EBADF);
+  ssize_t err = gev_filejob_busy(f) ? GEV_WANT_WRITE : gev_stream_flush(s);
+  if (err == 0) return move(L, f);
+  if (!gev_stream_must_wait(err)) return gev_stream_fail(L, s, err);
+  if (once) return gev_failtimeout(L);
+  return gev_stream_wait(L, s->hub, s, GEV_WRITE, err, &seek_op, deadline,
+                         (lua_KContext)f, seek_k);
 }
 
 static int seek_k(lua_State *L, int status, lua_KContext ctx) {

@@ -203,6 +203,15 @@ static void init_wake(struct monitor *m) {
   pthread_mutex_init(&m->lock, NULL);
 }
 
+/* The child of a fork has no monitor. */
+static void hub_forked(struct gev_closer *c) {
+  struct monitor *m = gev_container(c, struct monitor, closer);
+  m->stop = true;
+  if (watching == m) watching = NULL;
+  gev_unlink(&m->closer.link);
+  gev_unlink(&m->task.link);
+}
+
 static int open_async(lua_State *L, struct monitor *m) {
   uv_loop_t *loop = gev_loop(L, m->hub);
   uv_async_t *async = malloc(sizeof *async);
@@ -229,6 +238,14 @@ static int start_thread(struct monitor *m) {
   return err;
 }
 
+static void end_thread(struct monitor *m) {
+  pthread_mutex_lock(&m->lock);
+  m->stop = true;
+  pthread_cond_signal(&m->wake);
+  pthread_mutex_unlock(&m->lock);
+  pthread_join(m->thread, NULL);
+}
+
 static struct monitor *check(lua_State *L) {
   return gev_check(L, 1, &monitor_class);
 }
@@ -237,17 +254,11 @@ static struct monitor *check(lua_State *L) {
 static int m_close(lua_State *L) {
   struct monitor *m = check(L);
   if (m->stop) return 0;
-  pthread_mutex_lock(&m->lock);
-  m->stop = true;
-  pthread_cond_signal(&m->wake);
-  pthread_mutex_unlock(&m->lock);
-  pthread_join(m->thread, NULL);
+  end_thread(m);
   if (watching == m) watching = NULL;
   close_async(m);
   gev_unlink(&m->task.link);
   gev_unlink(&m->closer.link);
-  pthread_cond_destroy(&m->wake);
-  pthread_mutex_destroy(&m->lock);
   return 0;
 }
 
@@ -272,6 +283,7 @@ static int lib_new(lua_State *L) {
   m->stop = true; /* nothing to give back yet */
   m->task.run = memory_run;
   m->closer.close = hub_closes;
+  m->closer.forked = hub_forked;
   gev_list_init(&m->task.link);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);

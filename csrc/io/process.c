@@ -17,6 +17,7 @@
 struct gev_children {
   const struct gev_class *cls;
   struct gev_hub *hub;
+  struct gev_closer closer;
   uv_signal_t *watcher; /* NULL: no child, or the loop is gone */
   struct gev_link list; /* of entries */
 };
@@ -132,8 +133,17 @@ void gev_children_forked(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* The loop is about to go: nothing will come of it. */
+static void hub_closes(struct gev_closer *closer) {
+  struct gev_children *c = gev_container(closer, struct gev_children, closer);
+  for (struct gev_link *l = c->list.next; l != &c->list; l = l->next)
+    count(c, gev_container(l, struct entry, link), -1);
+  gev_handle_close((uv_handle_t *)c->watcher);
+}
+
 static int children_gc(lua_State *L) {
   struct gev_children *c = gev_check(L, 1, &children_class);
+  gev_unlink(&c->closer.link);
   gev_handle_close((uv_handle_t *)c->watcher);
   while (!gev_list_empty(&c->list))
     remove_entry(c, gev_container(c->list.next, struct entry, link));
@@ -294,7 +304,9 @@ static void make_children(lua_State *L, int hub) {
   struct gev_children *c = lua_newuserdatauv(L, sizeof *c, 0);
   *c = (struct gev_children){.cls = &children_class};
   c->hub = lua_touserdata(L, hub);
+  c->closer.close = hub_closes;
   gev_list_init(&c->list);
+  gev_list_append(&c->hub->closers, &c->closer.link);
   gev_newclass(L, "children", gc, 0);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);

@@ -8,12 +8,10 @@
  * that returns: nobody waits for it. */
 #include "io/threadpool.h"
 
-#include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/frozen.h"
 #include "core/park.h"
@@ -31,8 +29,7 @@ struct pool {
   struct gev_link done;        /* waiting to be taken */
   struct gev_greenlet *waiter; /* in next */
   uint32_t running;            /* length of `tasks` */
-  unsigned size;
-  pid_t pid; /* whose threads they are */
+  struct gev_closer closer;    /* in the hub */
 };
 static const struct gev_class pool_class = {"thread pool", NULL, NULL};
 
@@ -279,22 +276,17 @@ static struct paths *copy_paths(lua_State *L) {
   return paths;
 }
 
-static void start(lua_State *L, struct pool *p) {
-  struct paths *paths = copy_paths(L);
-  p->workers = gev_workers_new(p->hub, p->size, IDLE, &worker_ops, paths);
-  p->pid = getpid();
-  if (p->workers) return;
-  free(paths);
-  luaL_error(L, "not enough memory");
-}
-
-/* In a child the parent's threads are not there: what they had is lost. */
-static void forget_tasks(struct pool *p, bool lost) {
+static void forget_tasks(struct pool *p) {
   while (!gev_list_empty(&p->tasks)) {
     struct task *t = task_of(p->tasks.next);
     leave(t);
-    if (!lost) gev_workers_forget(&t->work);
+    gev_workers_forget(&t->work);
   }
+}
+
+/* In the child of a fork: what the parent's threads have is not for us. */
+static void hub_forked(struct gev_closer *c) {
+  forget_tasks(gev_container(c, struct pool, closer));
 }
 
 static struct pool *check(lua_State *L) {
@@ -318,11 +310,6 @@ static int m_submit(lua_State *L) {
   struct pool *p = check(L);
   lua_Integer id = luaL_checkinteger(L, 2);
   if (!p->workers) return luaL_error(L, "the thread pool is closed");
-  if (p->pid != getpid()) {
-    forget_tasks(p, true);
-    gev_workers_abandon(p->workers);
-    start(L, p);
-  }
   if (gev_freeze(L, 3, lua_gettop(L) - 2, 2, "argument") == 2) return 2;
   int err = gev_workers_prepare(L, p->workers);
   if (err) return gev_fail(L, -err);
@@ -384,16 +371,15 @@ static int m_next(lua_State *L) {
 /* pool:resize(n) */
 static int m_resize(lua_State *L) {
   struct pool *p = check(L);
-  p->size = (unsigned)luaL_checkinteger(L, 2);
-  if (p->workers) gev_workers_resize(p->workers, p->size);
+  unsigned size = (unsigned)luaL_checkinteger(L, 2);
+  if (p->workers) gev_workers_resize(p->workers, size);
   return 0;
 }
 
 /* pool:threads() -> how many there are now */
 static int m_threads(lua_State *L) {
   struct pool *p = check(L);
-  bool ours = p->workers && p->pid == getpid();
-  lua_pushinteger(L, ours ? gev_workers_threads(p->workers) : 0);
+  lua_pushinteger(L, p->workers ? gev_workers_threads(p->workers) : 0);
   return 1;
 }
 
@@ -401,17 +387,14 @@ static int m_threads(lua_State *L) {
 static int m_close(lua_State *L) {
   struct pool *p = check(L);
   if (!p->workers) return 0;
-  bool lost = p->pid != getpid();
-  forget_tasks(p, lost);
+  forget_tasks(p);
   while (!gev_list_empty(&p->done)) {
     struct task *t = task_of(p->done.next);
     gev_unlink(&t->link);
     free_task(&t->work);
   }
-  if (lost)
-    gev_workers_abandon(p->workers);
-  else
-    gev_workers_close(p->workers);
+  gev_unlink(&p->closer.link);
+  gev_workers_close(p->workers);
   p->workers = NULL;
   wake(p);
   return 0;
@@ -424,12 +407,20 @@ static int lib_new(lua_State *L) {
   memset(p, 0, sizeof *p);
   p->cls = &pool_class;
   p->hub = gev_hub(L);
-  p->size = (unsigned)size;
+  p->closer.forked = hub_forked;
+  gev_list_init(&p->closer.link);
   gev_list_init(&p->tasks);
   gev_list_init(&p->done);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
-  start(L, p);
+  struct paths *paths = copy_paths(L);
+  p->workers = gev_workers_new(p->hub, (unsigned)size, IDLE, &worker_ops,
+                               paths);
+  if (!p->workers) {
+    free(paths);
+    return luaL_error(L, "not enough memory");
+  }
+  gev_list_append(&p->hub->closers, &p->closer.link);
   return 1;
 }
 

@@ -18,6 +18,7 @@ struct gev_workers {
   uv_async_t *async; /* open while there is work that is wanted */
 
   struct gev_closer closer; /* in the hub */
+  unsigned generation;      /* how often it has become another process's */
   struct gev_hub *hub;
   const struct gev_workers_ops *ops;
   void *shared;
@@ -167,6 +168,7 @@ int gev_workers_submit(struct gev_workers *p, struct gev_work *w) {
   int err = 0;
   gev_list_init(&w->link);
   w->workers = p;
+  w->generation = p->generation;
   w->running = w->orphan = false;
   p->wanted++;
   lock(p);
@@ -184,6 +186,10 @@ int gev_workers_submit(struct gev_workers *p, struct gev_work *w) {
 
 void gev_workers_forget(struct gev_work *w) {
   struct gev_workers *p = w->workers;
+  if (w->generation != p->generation) { /* the parent's: nobody has it here */
+    p->ops->free(w);
+    return;
+  }
   lock(p);
   bool here = !gev_list_empty(&w->link); /* queued, or answered */
   if (here && !w->running) p->queued--;
@@ -196,14 +202,26 @@ void gev_workers_forget(struct gev_work *w) {
 
 /* --- life ---------------------------------------------------------------- */
 
-static void init_cond(pthread_cond_t *cond) {
+static void init_locks(struct gev_workers *p) {
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
 #ifndef __APPLE__
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 #endif
-  pthread_cond_init(cond, &attr);
+  pthread_cond_init(&p->work, &attr);
   pthread_condattr_destroy(&attr);
+  pthread_mutex_init(&p->lock, NULL);
+}
+
+/* The child of a fork has no threads; the parent does what was theirs to do. */
+static void hub_forked(struct gev_closer *c) {
+  struct gev_workers *p = gev_container(c, struct gev_workers, closer);
+  struct gev_link *const lists[] = {&p->queue, &p->answers};
+  init_locks(p); /* a thread may have had the lock */
+  p->generation++;
+  for (int i = 0; i < 2; i++)
+    while (!gev_list_empty(lists[i])) gev_unlink(lists[i]->next);
+  p->queued = p->idle = p->threads = p->alive = p->wanted = 0;
 }
 
 struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
@@ -212,13 +230,13 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
                                     void *shared) {
   struct gev_workers *p = calloc(1, sizeof *p);
   if (!p) return NULL;
-  pthread_mutex_init(&p->lock, NULL);
-  init_cond(&p->work);
+  init_locks(p);
   gev_list_init(&p->queue);
   gev_list_init(&p->answers);
   p->size = size;
   p->hub = h;
   p->closer.close = hub_closes;
+  p->closer.forked = hub_forked;
   gev_list_append(&h->closers, &p->closer.link);
   p->ops = ops;
   p->shared = shared;
@@ -260,9 +278,4 @@ unsigned gev_workers_threads(struct gev_workers *p) {
   unsigned n = p->threads;
   unlock(p);
   return n;
-}
-
-void gev_workers_abandon(struct gev_workers *p) {
-  gev_unlink(&p->closer.link);
-  gev_handle_close((uv_handle_t *)p->async);
 }

@@ -7,7 +7,8 @@
  * gev_workers_forget: then nobody waits for it, neither a kill, nor close, nor
  * lua_close; the thread that has it frees it. The threads themselves are
  * detached, and the workers are freed by the last of their owner and them.
- * While there is work, and only then, one handle is open in the loop. */
+ * While there is work, and only then, one handle is open in the loop. After a
+ * fork the child has the workers, without their threads and work. */
 #ifndef GEV_IO_WORKERS_H
 #define GEV_IO_WORKERS_H
 
@@ -18,6 +19,7 @@ struct gev_workers;
 struct gev_work {
   struct gev_link link;
   struct gev_workers *workers;
+  unsigned generation;  /* of the workers, when they got it */
   bool running, orphan; /* begun; forgotten. Under the workers' lock */
 };
 
@@ -58,8 +60,4 @@ bool gev_workers_closed(struct gev_workers *p);
 /* At most so many threads; those that are too many end when they are idle. */
 void gev_workers_resize(struct gev_workers *p, unsigned size);
 unsigned gev_workers_threads(struct gev_workers *p);
-/* After a fork, in the child: the threads are not there, nor can the lock be
- * trusted. Leaves all that to itself. */
-void gev_workers_abandon(struct gev_workers *p);
-
 #endif

@@ -127,6 +127,7 @@ local function new(opts)
     channel = nil, -- made when first needed
     channels = setmetatable({}, {__mode = "k"}), -- those in use
     stamp = nil, -- of resolv.conf when the channel was made
+    pid = core.getpid(), -- whose channels they are
     closed = false,
   }, Ares)
 end
@@ -149,8 +150,17 @@ local function patience(path)
   return within(timeout, 30), within(attempts, 5) -- as the C library has it
 end
 
+-- The child of a fork has sockets of its own, lest it takes the parent's answers.
+local function leaveparent(self)
+  local pid = core.getpid()
+  if self.pid == pid then return end
+  for channel in pairs(self.channels) do channel:close() end
+  self.channel, self.pid = nil, pid
+end
+
 -- A new one where resolv.conf has changed; who waits for the old one keeps it.
 local function channelof(self)
+  leaveparent(self)
   local path = self.resolvconf or RESOLVCONF
   local stamp = core.filestamp(path)
   if self.channel and stamp == self.stamp then return self.channel end
