@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes a Debian package of what `make` has built: build/lua-gevent_*.deb. It is
-# installed by `apt install ./FILE`, which gets the libraries too, and removed by
-# `apt remove lua-gevent`. Needs dpkg-deb, and objdump or readelf.
+# Makes a Debian package of what `make` has built: build/lua-gevent_*.deb. It
+# is installed by `apt install ./FILE`, which gets the libraries too, and
+# removed by `apt remove lua-gevent`. Needs dpkg-deb, and objdump or readelf.
 #
 #   deb.sh VERSION     (`make deb` calls it, and gives MAKE)
 
@@ -9,7 +9,8 @@ set -eu
 
 version=$1
 arch=$(dpkg --print-architecture)
-triplet=$(dpkg-architecture -q DEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
+triplet=$(dpkg-architecture -q DEB_HOST_MULTIARCH 2>/dev/null ||
+  gcc -print-multiarch)
 core=build/gevent/_core.so
 root=build/deb
 out=build/lua-gevent_${version}_$arch.deb
