@@ -176,7 +176,7 @@ SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 ASAN_BUILD = $(MAKE) BUILD=build/asan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
   SANITIZE='$(SAN)' testable
 
-.PHONY: test demo asan gc tsan valgrind fuzz bench lint docs
+.PHONY: test demo asan gc tsan valgrind fuzz bench lint docs types
 test:  ## run the specs and C tests (SPEC=name: one file; ARGS=busted options)
 	@$(BOOTSTRAP) build test
 	@$(MAKE) testable
@@ -229,6 +229,10 @@ docs:  ## write the reference of the Lua modules to build/docs
 	@$(BOOTSTRAP) docs
 	@mkdir -p build
 	ldoc -q .
+
+types: all  ## write types/, for the Lua language server
+	@rm -f types/gevent*.lua
+	$(HERE) $(LUA_BIN) scripts/types.lua
 
 # ---- lint -------------------------------------------------------------------
 

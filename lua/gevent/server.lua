@@ -20,6 +20,9 @@ local function newgate()
   return core.Greenlet(function() end)
 end
 
+--- A server of connections: `handle(sock, host, port)` has a greenlet for each. Fields:
+-- `started`, `closed`, `host`, `port`.
+-- @type StreamServer
 local StreamServer = {}
 StreamServer.__index = StreamServer
 StreamServer.__name = "StreamServer"
