@@ -88,16 +88,24 @@ static void close_handle(uv_handle_t *handle, void *arg) {
   gev_handle_close(handle);
 }
 
+/* Each may leave the list. */
+static void tell_closers(struct gev_hub *h, bool forked) {
+  struct gev_link *next;
+  for (struct gev_link *l = h->closers.next; l != &h->closers; l = next) {
+    struct gev_closer *c = gev_container(l, struct gev_closer, link);
+    void (*tell)(struct gev_closer *) = forked ? c->forked : c->close;
+    next = l->next;
+    if (tell) tell(c);
+  }
+}
+
 static void close_loop(struct gev_hub *h) {
   uv_loop_t *loop = h->loop;
   if (!loop) return;
   gev_sigint_unwatch(h);
   for (struct gev_link *l = h->requests.next; l != &h->requests; l = l->next)
     uv_cancel(gev_container(l, struct gev_request, link)->req);
-  for (struct gev_link *l = h->closers.next; l != &h->closers; l = l->next) {
-    struct gev_closer *c = gev_container(l, struct gev_closer, link);
-    if (c->close) c->close(c);
-  }
+  tell_closers(h, false);
   uv_walk(loop, close_handle, NULL);
   while (uv_run(loop, UV_RUN_DEFAULT)) {
   }
@@ -200,20 +208,11 @@ static void release_others(lua_State *L, struct gev_hub *h,
   if (g != h->current) let_go(h, g);
 }
 
-static void tell_closers(struct gev_hub *h) {
-  struct gev_link *next;
-  for (struct gev_link *l = h->closers.next; l != &h->closers; l = next) {
-    struct gev_closer *c = gev_container(l, struct gev_closer, link);
-    next = l->next;
-    if (c->forked) c->forked(c);
-  }
-}
-
 int gev_hub_forked(lua_State *L, struct gev_hub *h) {
   int err = h->loop ? uv_loop_fork(h->loop) : 0;
   if (err) return err;
   luaL_checkstack(L, 6, NULL);
-  tell_closers(h);
+  tell_closers(h, true);
   give_up_requests(h);
   each_greenlet(L, h, release_others);
   each_greenlet(L, h, leave_behind);

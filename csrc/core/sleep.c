@@ -54,9 +54,8 @@ bool gev_hub_join_over(struct gev_hub *h) {
 
 static int join_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
   struct gev_hub *h = gev_hub(L);
-  h->unref_timers = 0;
+  h->unref_timers -= (uint32_t)ctx;
   lua_pushboolean(L, gev_unpark(L, h) == GEV_WOKEN);
   return 1;
 }
@@ -68,8 +67,9 @@ int gev_hub_join(lua_State *L) {
     return luaL_error(L, "hub:join: only the main greenlet may join the hub");
   struct gev_greenlet *g = gev_park_begin(L, h, &join_op);
   int64_t deadline = gev_deadline(timeout);
-  h->unref_timers = deadline != GEV_NEVER; /* its own does not count */
-  return gev_park(L, h, g, &join_op, h, deadline, 0, join_k);
+  uint32_t own = deadline != GEV_NEVER; /* its own timer does not count */
+  h->unref_timers += own;
+  return gev_park(L, h, g, &join_op, h, deadline, own, join_k);
 }
 
 static const luaL_Reg functions[] = {

@@ -4,8 +4,8 @@
  * libuv's callback notes the event and queues the watcher's task, which calls
  * the function after the poll. A watcher that is active, or has an event that
  * its function has not heard of, is anchored. Closed or collected it gives
- * its handle up. The function is user value 1; user value 2 is what the
- * watcher watches, if that must be kept. */
+ * its handle up; so it does, and is not active any more, when the loop ends.
+ * The function is user value 1, what a fed one was fed user value 2. */
 #include "io/watcher.h"
 
 #include <errno.h>
@@ -17,18 +17,19 @@
 
 #include "core/park.h"
 
-enum kind { IO, TIMER, SIGNAL, ASYNC, IDLE, PREPARE, CHECK, STAT, FED, KINDS };
+enum kind { IO, TIMER, ASYNC, IDLE, PREPARE, CHECK, STAT, FED, KINDS };
 
 struct watcher {
   const struct gev_class *cls;
   struct gev_hub *hub;
   struct gev_task task;   /* in the ready queue while an event is pending */
+  struct gev_closer closer; /* in the hub while it is active */
   struct gev_alarm alarm; /* of a timer */
   uv_handle_t *handle;    /* of the others; NULL: none yet, or closed */
   enum kind kind;
   int anchor;           /* 0: none */
   bool active, unref, closed;
-  int number;           /* descriptor (our own copy), or signal */
+  int number;           /* descriptor: our own copy */
   int events, happened; /* UV_READABLE, UV_WRITABLE */
   double after, every;  /* seconds; every is 0 for once */
   uv_stat_t former, now;
@@ -41,10 +42,9 @@ static const struct {
   uv_handle_type type;
 } kinds[KINDS] = {
     [IO] = {"io", UV_POLL},           [TIMER] = {"timer", UV_UNKNOWN_HANDLE},
-    [SIGNAL] = {"signal", UV_SIGNAL}, [ASYNC] = {"async", UV_ASYNC},
-    [IDLE] = {"idle", UV_IDLE},       [PREPARE] = {"prepare", UV_PREPARE},
-    [CHECK] = {"check", UV_CHECK},    [STAT] = {"stat", UV_FS_POLL},
-    [FED] = {"fed", UV_UNKNOWN_HANDLE}};
+    [ASYNC] = {"async", UV_ASYNC},    [IDLE] = {"idle", UV_IDLE},
+    [PREPARE] = {"prepare", UV_PREPARE}, [CHECK] = {"check", UV_CHECK},
+    [STAT] = {"stat", UV_FS_POLL},    [FED] = {"fed", UV_UNKNOWN_HANDLE}};
 
 /* --- being alive --------------------------------------------------------- */
 
@@ -82,10 +82,6 @@ static void poll_cb(uv_poll_t *poll, int status, int events) {
   w->happened |= status < 0 ? w->events : events;
   happen(w);
 }
-static void signal_cb(uv_signal_t *handle, int signum) {
-  (void)signum;
-  happen(of(handle));
-}
 static void async_cb(uv_async_t *handle) { happen(of(handle)); }
 static void idle_cb(uv_idle_t *handle) { happen(of(handle)); }
 static void prepare_cb(uv_prepare_t *handle) { happen(of(handle)); }
@@ -113,7 +109,6 @@ static void timer_due(struct gev_hub *h, struct gev_alarm *alarm) {
 static int init_handle(struct watcher *w, uv_loop_t *loop, void *handle) {
   switch (w->kind) {
     case IO: return uv_poll_init(loop, handle, w->number);
-    case SIGNAL: return uv_signal_init(loop, handle);
     case ASYNC: return uv_async_init(loop, handle, async_cb);
     case IDLE: return uv_idle_init(loop, handle);
     case PREPARE: return uv_prepare_init(loop, handle);
@@ -126,7 +121,6 @@ static int start_handle(struct watcher *w) {
   void *handle = w->handle;
   switch (w->kind) {
     case IO: return uv_poll_start(handle, w->events, poll_cb);
-    case SIGNAL: return uv_signal_start(handle, signal_cb, w->number);
     case ASYNC: return 0;
     case IDLE: return uv_idle_start(handle, idle_cb);
     case PREPARE: return uv_prepare_start(handle, prepare_cb);
@@ -141,7 +135,6 @@ static void stop_handle(struct watcher *w) {
   if (!handle) return;
   switch (w->kind) {
     case IO: uv_poll_stop(handle); break;
-    case SIGNAL: uv_signal_stop(handle); break;
     case IDLE: uv_idle_stop(handle); break;
     case PREPARE: uv_prepare_stop(handle); break;
     case CHECK: uv_check_stop(handle); break;
@@ -182,11 +175,20 @@ static void stop(struct watcher *w) {
   if (!w->active) return;
   count(w, -1);
   w->active = false;
+  gev_unlink(&w->closer.link);
   w->happened = 0;
   if (w->kind == TIMER)
     gev_timer_stop(w->hub, &w->alarm.timer);
   else
     stop_handle(w);
+}
+
+/* The loop ends: nothing will come of it. */
+static void hub_closes(struct gev_closer *c) {
+  struct watcher *w = gev_container(c, struct watcher, closer);
+  stop(w);
+  gev_handle_close(w->handle);
+  release(w->hub->L, w);
 }
 
 /* --- the function -------------------------------------------------------- */
@@ -221,7 +223,6 @@ static int push_arguments(lua_State *L, struct watcher *w) {
                                                                    : "w");
       w->happened = 0;
       return 1;
-    case SIGNAL: lua_pushinteger(L, w->number); return 1;
     case STAT:
       push_stat(L, &w->former);
       push_stat(L, &w->now);
@@ -246,7 +247,7 @@ static void run(struct gev_hub *h, struct gev_task *t) {
   lua_State *L = h->L;
   luaL_checkstack(L, 8, NULL);
   gev_push_anchored(L, h, w->anchor);
-  if ((w->kind == TIMER && w->every == 0) || w->kind == FED) stop(w);
+  if (w->kind == TIMER && w->every == 0) stop(w);
   lua_pushcfunction(L, call);
   lua_pushvalue(L, -2);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
@@ -280,6 +281,7 @@ static int m_start(lua_State *L) {
     return gev_fail(L, -err);
   }
   w->active = true;
+  gev_list_append(&w->hub->closers, &w->closer.link);
   count(w, 1);
   lua_settop(L, 1);
   return 1;
@@ -367,9 +369,8 @@ static int m_tostring(lua_State *L) {
 
 /* --- making -------------------------------------------------------------- */
 
-/* newwatcher("io", fd, events), ("timer", after, every), ("signal", number),
- * ("stat", path, interval), and the others by their names alone. Upvalue 2 is
- * the class. */
+/* newwatcher("io", fd, events), ("timer", after, every), ("stat", path,
+ * interval), and the others by their names alone. Upvalue 2: the class. */
 static int lib_new(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   int kind = 0;
@@ -384,13 +385,14 @@ static int lib_new(lua_State *L) {
   w->number = -1;
   w->closed = true; /* nothing to give back yet */
   w->task.run = run;
+  w->closer.close = hub_closes;
+  gev_list_init(&w->closer.link);
   gev_list_init(&w->task.link);
   gev_alarm_init(&w->alarm, timer_due);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, -2);
   if (kind == TIMER || kind == STAT) w->every = lua_tonumber(L, 3);
   if (kind == TIMER) w->after = lua_tonumber(L, 2);
-  if (kind == SIGNAL) w->number = (int)luaL_checkinteger(L, 2);
   if (kind == STAT && !(w->path = strdup(luaL_checkstring(L, 2))))
     return luaL_error(L, "not enough memory");
   if (kind == IO) {
