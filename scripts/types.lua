@@ -1,7 +1,7 @@
 -- Writes annotations for the Lua language server (LuaCATS) from the comments that LDoc
--- reads, and the fields that modules have: types/<module>.lua for each public one. `make
--- types` runs it. With an argument it writes into that directory. What C or metatables hide from the comments
--- is in types/http-messages.lua, which is written by hand.
+-- reads, and the fields that modules have: types/<module>.lua for each public one.
+-- `make types` runs it. With an argument it writes into that directory. What C hides
+-- from the comments is in types/http-messages.lua, which is written by hand.
 
 local OUT = arg[1] or "types"
 local PLAIN = {string = true, number = true, integer = true, boolean = true, table = true,
