@@ -320,6 +320,9 @@ local function setworkers(self, opts)
 end
 
 local function init(self, listener, handle, opts)
+  if opts ~= nil and type(opts) ~= "table" then
+    error(("bad argument #3 to 'Server' (table expected, got %s)"):format(type(opts)), 3)
+  end
   opts = opts or {}
   if type(handle) ~= "function" and not (getmetatable(handle) or {}).__call then
     error("bad argument #2 to 'Server' (function expected, got "

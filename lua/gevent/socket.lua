@@ -194,6 +194,11 @@ function socket.create_connection(host, port, opts)
   if type(host) ~= "string" then
     error("bad argument #1 to 'create_connection' (host expected, got "
       .. type(host) .. ")", 2)
+  elseif port == nil then
+    error("bad argument #2 to 'create_connection' (port expected, got nil)", 2)
+  elseif opts ~= nil and type(opts) ~= "table" then
+    error(("bad argument #3 to 'create_connection' (table expected, got %s; a time-out is "
+      .. "{timeout = seconds})"):format(type(opts)), 2)
   end
   local timeout = opts and opts.timeout
   local source = opts and opts.source_address

@@ -174,6 +174,9 @@ end
 -- max_header_bytes, max_headers, max_body_bytes, header_timeout, body_timeout,
 -- keepalive_timeout, write_timeout, max_requests, compress, log, error_log
 function Server.new(class, listener, handle, opts)
+  if opts ~= nil and type(opts) ~= "table" then
+    error(("bad argument #3 to 'Server' (table expected, got %s)"):format(type(opts)), 2)
+  end
   opts = opts or {}
   checklog(opts, "log")
   checklog(opts, "error_log")
