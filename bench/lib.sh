@@ -10,7 +10,8 @@ export GOMAXPROCS=1 GOFLAGS=-mod=mod GOPROXY=off
 export NODE_PATH="${NODE_PATH:+$NODE_PATH:}/usr/share/nodejs"
 gocode=/usr/share/gocode  # where Debian puts Go libraries
 out=build/bench
-load=$out/load
+load=$out/load tls_load=$out/tls_load
+tls_file=$out/16m  # what an HTTPS server serves
 work=$(mktemp -d) || exit 1
 server=
 server_args=
@@ -43,11 +44,23 @@ done
 # shellcheck disable=SC3013  # -nt: dash, busybox and the BSDs have it
 newer() { [ "$1" -nt "$2" ]; }
 
-# build_c SOURCE PROGRAM: compiles unless it is there and newer.
+# build_c SOURCE PROGRAM [LIBRARY...]: compiles unless it is there and newer.
 build_c() {
+  c_file=$1 c_program=$2
+  shift 2
   # shellcheck disable=SC2086
-  newer "$2" "$1" ||
-    ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$2" "$1"
+  newer "$c_program" "$c_file" ||
+    ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$c_program" "$c_file" \
+      "$@"
+}
+
+# make_tls: the load generator, a certificate and the file of the tls figures.
+make_tls() {
+  build_c bench/tls_load.c "$tls_load" -lssl -lcrypto &&
+    head -c 16777216 /dev/zero >"$tls_file" &&
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+      -keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
+      -days 2 2>"$work/log"
 }
 
 # A program that uses a library is built with Debian's, without modules.
@@ -76,6 +89,7 @@ available() {
     pyws) "$python_ws" -c 'import websockets' ;;
     epoll) [ -x $out/epoll_echo ] ;;
     nginx) command -v nginx ;;
+    openssl) command -v openssl ;;
     nginxlua) command -v nginx &&
       [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] ;;
     *) false ;;
@@ -97,17 +111,21 @@ package() {
     node) echo nodejs node-ws ;;
     pyws) echo python3-websockets ;;
     nginx) echo nginx ;;
+    openssl) echo openssl ;;
     nginxlua) echo libnginx-mod-http-lua ;;
   esac
 }
 
 # command_of FIGURE NAME [ARGUMENT...]: prints the command, as words. The
-# argument of a server is its port.
+# argument of a server is its port; that of https gets what it serves as well.
 command_of() {
   program=$2_$1
   figure=$1
   name=$2
   shift 2
+  case $figure in
+    https) set -- "$1" "$work/cert.pem" "$work/key.pem" "$tls_file" ;;
+  esac
   case $name in
     gevent*) echo "$LUA bench/$figure.lua $*" ;;
     lua | cqueues | luv) echo "$LUA bench/peers/$program.lua $*" ;;
@@ -117,7 +135,10 @@ command_of() {
     pyws) echo "$python_ws bench/peers/$program.py $*" ;;
     node) echo "node bench/peers/$program.js $*" ;;
     go | gorilla | epoll) echo "$out/$program $*" ;;
-    nginx*) sed "s/@PORT@/$1/" "bench/peers/$program.conf" >"$work/nginx.conf"
+    openssl) echo "openssl s_server -accept 127.0.0.1:$1 -cert $2 -key $3" \
+      "-WWW -quiet" ;;
+    nginx*) sed "s/@PORT@/$1/; s|@CERT@|${2:-}|; s|@KEY@|${3:-}|
+      s|@ROOT@|$PWD|" "bench/peers/$program.conf" >"$work/nginx.conf"
       echo "nginx -p $work -e stderr -c $work/nginx.conf" ;;
   esac
 }

@@ -20,7 +20,6 @@
  *   20 seconds. A server is waited for, up to 30 seconds, to listen. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -31,8 +30,9 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 enum state { STATUS, FIELDS, BODY, SIZE, CHUNK, TRAILER };  /* of an answer */
 
@@ -46,8 +46,6 @@ struct conn {
   size_t left, nline;     /* bytes of body to skip; length of `line` */
   char line[256];         /* HTTP: the present line, cut at 255 bytes */
 };
-
-struct clocks { double server, own, wall; };  /* nanoseconds */
 
 static struct {
   const char *figure, *label, *path, *pid;
@@ -92,35 +90,6 @@ static int print_free_port(void) {
   return 0;
 }
 
-static double now(clockid_t clock) {
-  struct timespec t;
-  clock_gettime(clock, &t);
-  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-/* CPU time of all threads of the server. */
-static double server_cpu(void) {
-  char name[512];
-  double sum = 0;
-  struct dirent *e;
-  DIR *dir;
-  if (opt.pid == NULL) return 0;
-  snprintf(name, sizeof name, "/proc/%s/task", opt.pid);
-  if ((dir = opendir(name)) == NULL) die("server %s is gone", opt.pid);
-  while ((e = readdir(dir)) != NULL) {
-    double ns;
-    FILE *f;
-    if (e->d_name[0] == '.') continue;
-    snprintf(name, sizeof name, "/proc/%s/task/%.20s/schedstat", opt.pid,
-             e->d_name);
-    if ((f = fopen(name, "r")) == NULL) continue;  /* thread has ended */
-    if (fscanf(f, "%lf", &ns) == 1) sum += ns;
-    fclose(f);
-  }
-  closedir(dir);
-  return sum;
-}
-
 /* Resident bytes of the server. */
 static double server_memory(void) {
   char name[64];
@@ -133,11 +102,9 @@ static double server_memory(void) {
   return pages * (double)sysconf(_SC_PAGESIZE);
 }
 
-static struct clocks read_clocks(void) {
-  struct clocks c;
-  c.server = server_cpu();
-  c.own = now(CLOCK_PROCESS_CPUTIME_ID);
-  c.wall = now(CLOCK_MONOTONIC);
+static struct clocks clocks(void) {
+  struct clocks c = read_clocks(opt.pid);
+  if (c.server < 0) die("server %s is gone", opt.pid);
   return c;
 }
 
@@ -368,9 +335,9 @@ static int run(void) {
   for (long i = 0; i < opt.conns; i++) begin(&conns[i]);
   while (ended < opt.warmup) serve_events();
   skipped = ended;
-  from = read_clocks();
+  from = clocks();
   while (ended < total) serve_events();
-  to = read_clocks();
+  to = clocks();
   n = (double)(total - skipped);
   printf("%s %s %.1f %.0f load_ns=%.1f per_s=%.0f bad=%ld\n", opt.figure,
          opt.label, (to.server - from.server) / n, n,

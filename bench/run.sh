@@ -4,7 +4,8 @@
 # usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
 #   figures: switch switch1 spawn memory pingpong event semaphore timeout
 #            poolmap echo echo64k churn idle recv http_hello http_pipelined
-#            http_close http_json http_static ws_echo http_client
+#            http_close http_json http_static ws_echo http_client tls_full
+#            tls_resumed tls_bulk
 #            (all of them)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
@@ -24,7 +25,8 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
   timeout poolmap echo echo64k churn idle recv http_hello http_pipelined \
-  http_close http_json http_static ws_echo http_client
+  http_close http_json http_static ws_echo http_client tls_full tls_resumed \
+  tls_bulk
 figures=$*
 
 # programs FIGURE: the denominator first.
@@ -49,6 +51,8 @@ programs() {
     http_static) echo nginx gevent go ;;
     ws_echo) echo gorilla gevent node pyws ;;
     http_client) echo go gevent ;;
+    tls_full | tls_resumed) echo openssl gevent nginx go pygevent ;;
+    tls_bulk) echo nginx gevent openssl go pygevent ;;
     *) say "no figure $1"; exit 2 ;;
   esac
 }
@@ -58,6 +62,7 @@ server_of() {
   case $1 in
     http_pipelined | http_close) echo http_hello ;;
     echo64k | idle) echo echo ;;
+    tls_*) echo https ;;
     *) echo "$1" ;;
   esac
 }
@@ -73,6 +78,9 @@ options() {
     http_close) echo -H / -1 ;;
     http_json) echo -H /users/42 ;;
     http_static) echo -H /file.txt ;;
+    tls_full) ;;
+    tls_resumed) echo -r ;;
+    tls_bulk) echo -b "/$tls_file" ;;
     *) echo -H / ;;
   esac
 }
@@ -122,6 +130,8 @@ count() {
     ws_echo-pyws) echo 10000 ;;
     ws_echo*) echo 100000 ;;
     http_client*) echo 20000 ;;
+    tls_bulk*) echo 1000 ;;
+    tls*) echo 1500 ;;
   esac
 }
 
@@ -136,11 +146,12 @@ run_one() {
       "$load" -n 64 -w 0 -H / "$port" >/dev/null || return  # it listens
       set -- "$1" "$2" "$n" "$port" ;;
     recv-gevent-*) set -- recv gevent "$n" "${2#gevent-}" ;;
-    echo-* | echo64k-* | churn-* | idle-* | http_*)
+    echo-* | echo64k-* | churn-* | idle-* | http_* | tls_*)
       case $1 in echo64k) server_args=65536 ;; esac
       start "$(server_of "$1")" "$2" taskset -c "$cpu"
+      case $1 in tls_*) generator=$tls_load ;; *) generator=$load ;; esac
       # shellcheck disable=SC2046
-      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" \
+      pinned "$generator" -f "$1" -l "$2" -p "$server" -n "$n" \
         $(options "$1") "$port"
       return ;;
     ws_echo-*) start "$1" "$2" taskset -c "$cpu"
@@ -167,6 +178,7 @@ for name in $(for f in $figures; do wanted "$f"; done | sort -u); do
   fi
 done
 for figure in $figures; do
+  case $figure in tls_*) make_tls || exit 1 ;; esac
   program=go_$(server_of "${figure%1}")
   case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
     */*" go "*) ;;  # skipped

@@ -16,6 +16,13 @@ function tls.have(program)
   return (os.execute("command -v " .. program .. " >/dev/null 2>&1"))
 end
 
+--- helper.it where the program is there; pending otherwise.
+function tls.with(program)
+  return tls.have(program) and helper.it or function(text)
+    require "busted".pending(text .. " (no " .. program .. ")")
+  end
+end
+
 -- Certificates ------------------------------------------------------------------
 
 --- The directory of the certificates; removed when the state is closed.

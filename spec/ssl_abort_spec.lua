@@ -10,7 +10,26 @@ local gevent = require "gevent"
 local socket = require "gevent.socket"
 local it = helper.it
 
-local POSITIONS = 40 -- tried in a plain run, besides those near the ends
+-- Tried besides those near the ends; GEVENT_SPEC_POSITIONS=all: after each byte.
+local POSITIONS = os.getenv "GEVENT_SPEC_POSITIONS"
+POSITIONS = POSITIONS == "all" and math.huge or tonumber(POSITIONS) or 40
+local LIMIT = {deadline = POSITIONS == math.huge and 600 or 60}
+
+-- The number of OpenSSL's oldest error, 0 if its queue is empty; nil where there
+-- is no compiler to ask it by.
+local oldest_error = (function()
+  local library = tls.dir() .. "/oldest_error.so"
+  tls.write("oldest_error.c", [[
+    unsigned long ERR_peek_error(void);
+    void lua_pushinteger(void *L, long long n);
+    int oldest_error(void *L) {
+      lua_pushinteger(L, (long long)ERR_peek_error());
+      return 1;
+    }
+  ]])
+  tls.run "cc -shared -fPIC -o oldest_error.so oldest_error.c -lcrypto || true"
+  return (package.loadlib(library, "oldest_error"))
+end)()
 
 local VERSIONS = {"TLSv1.2", "TLSv1.3"}
 local contexts = {}
@@ -78,7 +97,8 @@ local ways = {
 -- bytes fit no other handshake, so most end in an alert before; what matters is
 -- that each ends.
 local function break_off(role, version, bytes, n, way)
-  local mine, theirs = helper.tcp_pair()
+  -- TCP where it matters: thousands of its ends would use up the ports.
+  local mine, theirs = (way == "RST" and helper.tcp_pair or helper.pair)()
   local peer = gevent.spawn(function()
     if role == "server" or n > 0 then theirs:sendall(bytes:sub(1, n)) end
     ways[way](theirs)
@@ -86,6 +106,7 @@ local function break_off(role, version, bytes, n, way)
   local opts = role == "client" and {server_hostname = "localhost"} or {server_side = true}
   opts.timeout = 5 * helper.scale
   local sock, message, code = context(role, version):wrap_socket(mine, opts)
+  if oldest_error then assert.equal(0, oldest_error()) end
   peer:join()
   theirs:close()
   if sock then -- the last flight of a server needs no answer
@@ -134,7 +155,7 @@ for _, version in ipairs(VERSIONS) do
             break_off(role, version, bytes, n, way)
           end
           still_works(version)
-        end, {deadline = 60})
+        end, LIMIT)
       end
     end)
   end
@@ -143,8 +164,9 @@ end
 -- The same in a live handshake: a relay that lets only so much through.
 describe("a relay that cuts the wire", function()
   local function cut(version, side, n, reset)
-    local a, relay_a = helper.tcp_pair()
-    local b, relay_b = helper.tcp_pair()
+    local make = reset and helper.tcp_pair or helper.pair
+    local a, relay_a = make()
+    local b, relay_b = make()
     local left = n
     local function stop()
       for _, sock in ipairs {relay_a, relay_b} do
@@ -171,6 +193,8 @@ describe("a relay that cuts the wire", function()
       relay(relay_b, relay_a, side == "server")}
     local client, server = tls.wrap(a, b, {client = context("client", version),
       server = context("server", version)})
+    -- A signature may be shorter than the recorded one: all has come through.
+    if client[1] and server[1] then stop() end
     for _, result in ipairs {client, server} do
       if result[1] then
         local data, _, code = result[1]:recv(1)
@@ -180,6 +204,7 @@ describe("a relay that cuts the wire", function()
         assert.is_string(result[3])
       end
     end
+    if oldest_error then assert.equal(0, oldest_error()) end
     stop()
     gevent.joinall(relays)
   end
@@ -192,7 +217,7 @@ describe("a relay that cuts the wire", function()
           if n > 0 and n < total then cut(version, side, n, i % 2 == 0) end
         end
         still_works(version)
-      end, {deadline = 60})
+      end, LIMIT)
     end
   end
 end)

@@ -1,5 +1,5 @@
 /* core/hub.c - layer: core. See hub.h. The loop, and the only file besides
- * coroutine.c that resumes. Owns the uv loop, its alarm and waker, the timer
+ * coroutine.c that resumes. Owns the uv loop, its waker, the timer
  * heap and the anchors; all are released by gev_hub_close. */
 #include "core/hub.h"
 
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/except.h"
+#include "core/alarm.h"
 #include "core/interrupt.h"
 #include "core/park.h"
 #include "core/report.h"
@@ -63,25 +64,6 @@ static void fire_timers(struct gev_hub *h) {
   }
 }
 
-static void alarm_cb(uv_timer_t *alarm) {
-  struct gev_hub *h = alarm->loop->data;
-  h->alarm_due = GEV_NEVER;
-  uv_stop(alarm->loop); /* UV_RUN_ONCE rings it before it polls: do not wait */
-}
-
-/* Sets the alarm for the earliest timer, unless it rings sooner anyway: a
- * deadline that is met costs the loop nothing. Whole milliseconds, rounded
- * up on the loop's own clock, so that no timer is early. */
-static void set_alarm(struct gev_hub *h) {
-  struct gev_heapnode *first = gev_heap_top(&h->timers);
-  if (!first || h->alarm_due <= first->key) return;
-  uv_update_time(h->loop);
-  uint64_t at = ((uint64_t)first->key + 999999) / 1000000;
-  uint64_t now = uv_now(h->loop);
-  uv_timer_start(h->alarm, alarm_cb, at > now ? at - now : 0, 0);
-  h->alarm_due = first->key;
-}
-
 /* --- the loop ------------------------------------------------------------ */
 
 static void waker_cb(uv_async_t *waker) { (void)waker; }
@@ -102,9 +84,9 @@ uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h) {
   if (h->loop) return h->loop;
   if (h->closing) luaL_error(L, "the Lua state is being closed");
   uv_loop_t *loop = malloc(sizeof *loop);
-  h->alarm = malloc(sizeof *h->alarm);
+  h->near = malloc(sizeof *h->near);
   h->waker = malloc(sizeof *h->waker);
-  int err = loop && h->alarm && h->waker ? check_descriptors() : UV_ENOMEM;
+  int err = loop && h->near && h->waker ? check_descriptors() : UV_ENOMEM;
   if (err == 0) err = uv_loop_init(loop);
   if (err == 0) {
     err = uv_async_init(loop, h->waker, waker_cb);
@@ -112,18 +94,16 @@ uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h) {
   }
   if (err) {
     free(loop);
-    free(h->alarm);
+    free(h->near);
     free(h->waker);
-    h->alarm = NULL;
+    h->near = NULL;
     h->waker = NULL;
     luaL_error(L, "cannot start the event loop: %s", uv_strerror(err));
   }
-  uv_timer_init(loop, h->alarm);
-  gev_handle_own(h->alarm, &h->alarm);
   gev_handle_own(h->waker, &h->waker);
   loop->data = h;
   h->loop = loop;
-  h->alarm_due = GEV_NEVER;
+  gev_alarms_open(h);
   return loop;
 }
 
@@ -139,7 +119,7 @@ static void trim(struct gev_hub *h) {
 
 static void poll_loop(struct gev_hub *h, bool block) {
   if (block) {
-    set_alarm(h);
+    gev_alarms_set(h);
     gev_sigint_watch(h);
     block = !h->interrupted;
   }

@@ -56,14 +56,16 @@ struct gev_hub {
   lua_State *mailbox; /* what is delivered to the main greenlet: while it is
                        * parked other frames stand on its own stack */
   uv_loop_t *loop;    /* NULL until first used, and after destroy */
-  uv_timer_t *alarm;  /* wakes the loop for the earliest of `timers` */
+  uv_timer_t *near;   /* core/alarm.c: these two wake the loop for the */
+  uv_poll_t *far;     /* earliest of `timers`; far may be NULL */
+  int far_fd;
   uv_async_t *waker;  /* keeps uv_run polling; wakes it from signals */
   struct gev_link ready;    /* gev_task: FIFO */
   struct gev_heap timers;   /* gev_timer: deadlines and Timeouts */
   struct gev_link idlers;   /* gev_task: greenlets in idle() */
   struct gev_link requests; /* gev_request: uv requests under way */
   struct gev_link closers;  /* gev_closer: who must hear of its end */
-  int64_t alarm_due;        /* what `alarm` is set to; GEV_NEVER: not set */
+  int64_t near_due, far_due; /* what they are set to; GEV_NEVER: not set */
 
   struct gev_greenlet *current; /* whose Lua code runs; NULL: the hub's own */
   struct gev_greenlet *main;    /* the main chunk */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/except.h"
+#include "core/alarm.h"
 #include "core/copool.h"
 #include "core/coroutine.h"
 #include "core/interrupt.h"
@@ -113,6 +114,7 @@ static void close_loop(struct gev_hub *h) {
     gev_panic("the loop still has handles", "close", "");
   free(loop);
   h->loop = NULL;
+  gev_alarms_close(h);
   h->sigint_watchers = 0;
 }
 
@@ -355,7 +357,7 @@ static int m_stats(lua_State *L) {
   struct gev_hub *h = check(L);
   lua_Integer handles = 0;
   if (h->loop) uv_walk(h->loop, count_handle, &handles);
-  if (h->loop) handles -= 2; /* alarm and waker */
+  if (h->loop) handles -= 2 + (h->far != NULL); /* alarms and waker */
   lua_createtable(L, 0, 10);
   set_count(L, "greenlets", h->greenlets);
   set_count(L, "handles", handles);
@@ -422,7 +424,7 @@ static void init(struct gev_hub *h, lua_State *L) {
   h->pid = getpid();
   gev_list_init(&h->closers);
   h->switch_interval = 5000000;
-  h->alarm_due = GEV_NEVER;
+  h->far_fd = -1;
 }
 
 struct gev_hub *gev_hub_new(lua_State *L) {

@@ -56,8 +56,9 @@ struct gev_tls_context {
 enum { GEV_TLS_UV_CALLBACK = 1 };
 
 /* How far the choice of a context by server name has come. */
-enum gev_tls_choice { GEV_CHOICE_NONE, GEV_CHOICE_ASKED, GEV_CHOICE_MADE,
-                      GEV_CHOICE_REFUSED, GEV_CHOICE_FAILED };
+enum gev_tls_choice { GEV_CHOICE_NONE, GEV_CHOICE_ASKED, GEV_CHOICE_TOLD,
+                      GEV_CHOICE_MADE, GEV_CHOICE_REFUSED,
+                      GEV_CHOICE_FAILED };
 
 /* User values: 1 the context, 2 the stream below, 3 a chosen context, 4 the
  * class that the stream below had. */
@@ -90,6 +91,7 @@ struct gev_tls {
   bool failed;           /* for good */
   bool raw_eof;          /* the descriptor's end was reached */
   bool dry;              /* this operation has seen that nothing is left */
+  size_t taken;          /* ciphertext that this operation has read */
   bool reads_ended, writes_ended; /* by shutdown */
 };
 enum { GEV_TLS_UV_CONTEXT = 1, GEV_TLS_UV_LOWER, GEV_TLS_UV_CHOSEN,
@@ -153,6 +155,8 @@ static inline struct gev_tls *gev_tls_of(struct gev_stream *s) {
 /* --- tls_context.c, tls_config.c, tls_trust.c ---------------------------- */
 struct gev_tls_context *gev_tls_checkcontext(lua_State *L, int idx);
 extern const luaL_Reg gev_tls_config_methods[], gev_tls_trust_methods[];
+/* Whom the context accepts has changed: a server resumes no older session. */
+void gev_tls_new_terms(struct gev_tls_context *c);
 /* Adds the system's trust store unless the user has said whom to trust. */
 void gev_tls_default_trust(struct gev_tls_context *c);
 /* How a connection verifies its peer. */

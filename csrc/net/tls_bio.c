@@ -24,13 +24,18 @@ static ssize_t result(ssize_t n, int want) {
   return errno == EAGAIN || errno == EWOULDBLOCK ? want : -errno;
 }
 
+/* What a peer may make OpenSSL read and answer, before others have their turn
+ * and we give up: new keys, tickets, requests to renegotiate. */
+enum { TAKE_MOST = GEV_TLS_IN, TAIL_MOST = 1 << 18 };
+
 static ssize_t fd_read(struct gev_tls *t, char *buf, size_t n) {
   ssize_t got;
-  if (t->dry) return GEV_WANT_READ;
+  if (t->dry || t->taken >= TAKE_MOST) return GEV_WANT_READ;
   do {
     got = recv(t->s.fd.fd, buf, n, 0);
   } while (got < 0 && errno == EINTR);
   t->dry = got > 0 && (size_t)got < n;
+  if (got > 0) t->taken += (size_t)got;
   return result(got, GEV_WANT_READ);
 }
 
@@ -100,6 +105,10 @@ static int bio_write(BIO *b, const char *buf, int len) {
     return -1;
   }
   if (put < 0) put = 0;
+  if (t->tail.len - t->tail.off > TAIL_MOST) {
+    t->bio_err = -ENOBUFS;
+    return -1;
+  }
   if (put < len && !gev_bytes_add(&t->tail, buf + put, (size_t)(len - put))) {
     t->bio_err = -ENOMEM;
     return -1;

@@ -39,6 +39,7 @@ static void get_verify_mode(lua_State *L, struct gev_tls_context *c) {
 static void set_verify_mode(lua_State *L, struct gev_tls_context *c) {
   c->verify = (uint8_t)luaL_checkoption(L, 3, NULL, verify_names);
   c->verify_told = true;
+  gev_tls_new_terms(c);
 }
 
 static void get_check_hostname(lua_State *L, struct gev_tls_context *c) {
@@ -53,6 +54,7 @@ static void set_check_hostname(lua_State *L, struct gev_tls_context *c) {
   c->host_told = true;
   if (c->check_host && c->verify_told && c->verify == GEV_VERIFY_NONE)
     c->verify = GEV_VERIFY_REQUIRED;
+  gev_tls_new_terms(c);
 }
 
 static const char *const crl_names[] = {"none", "leaf", "chain", NULL};
@@ -76,6 +78,7 @@ static void set_crl_check(lua_State *L, struct gev_tls_context *c) {
   X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ctx);
   X509_VERIFY_PARAM_clear_flags(param, flags[2]);
   X509_VERIFY_PARAM_set_flags(param, flags[which]);
+  gev_tls_new_terms(c);
 }
 
 static void get_verify_depth(lua_State *L, struct gev_tls_context *c) {
@@ -88,6 +91,7 @@ static void set_verify_depth(lua_State *L, struct gev_tls_context *c) {
   luaL_argcheck(L, depth >= 0 && depth <= 1000, 3,
                 "a depth is a number from 0 to 1000");
   SSL_CTX_set_verify_depth(c->ctx, (int)depth);
+  gev_tls_new_terms(c);
 }
 
 /* --- versions ------------------------------------------------------------ */

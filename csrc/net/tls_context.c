@@ -11,7 +11,10 @@
 
 const struct gev_class gev_tls_context_class = {"SSLContext", NULL, NULL};
 
-enum { SESSIONS = 2048 }; /* kept for TLS 1.2 clients without tickets */
+enum {
+  SESSIONS = 2048,  /* kept for TLS 1.2 clients without tickets */
+  CONTEXT_KIB = 10, /* that the collector cannot see */
+};
 
 struct gev_tls_context *gev_tls_checkcontext(lua_State *L, int idx) {
   struct gev_tls_context *c = gev_check(L, idx, &gev_tls_context_class);
@@ -42,7 +45,8 @@ static int client_hello_cb(SSL *ssl, int *alert, void *arg) {
       t->sni = server_name(ssl);
       t->choice = GEV_CHOICE_ASKED;
       return SSL_CLIENT_HELLO_RETRY;
-    case GEV_CHOICE_ASKED: return SSL_CLIENT_HELLO_RETRY;
+    case GEV_CHOICE_ASKED:
+    case GEV_CHOICE_TOLD: return SSL_CLIENT_HELLO_RETRY;
     case GEV_CHOICE_MADE: return SSL_CLIENT_HELLO_SUCCESS;
     case GEV_CHOICE_REFUSED: *alert = SSL_AD_UNRECOGNIZED_NAME; break;
     default: *alert = SSL_AD_INTERNAL_ERROR; break;
@@ -62,16 +66,21 @@ static void keylog_cb(const SSL *ssl, const char *line) {
 
 /* --- making -------------------------------------------------------------- */
 
-static void set_defaults(SSL_CTX *ctx) {
+void gev_tls_new_terms(struct gev_tls_context *c) {
   unsigned char id[16];
+  if (RAND_bytes(id, sizeof id) == 1)
+    SSL_CTX_set_session_id_context(c->ctx, id, sizeof id);
+  else /* with none, OpenSSL resumes nothing where it verifies */
+    SSL_CTX_set_session_id_context(c->ctx, id, 0);
+}
+
+static void set_defaults(SSL_CTX *ctx) {
   SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_SERVER);
   SSL_CTX_sess_set_cache_size(ctx, SESSIONS);
-  if (RAND_bytes(id, sizeof id) == 1)
-    SSL_CTX_set_session_id_context(ctx, id, sizeof id);
   if (getenv("SSLKEYLOGFILE")) SSL_CTX_set_keylog_callback(ctx, keylog_cb);
 }
 
@@ -86,6 +95,8 @@ static int lib_context(lua_State *L) {
   c->ctx = SSL_CTX_new(TLS_method());
   if (!c->ctx) return gev_tls_fail(L, "out of memory");
   set_defaults(c->ctx);
+  gev_tls_new_terms(c);
+  lua_gc(L, LUA_GCSTEP, CONTEXT_KIB);
   return 1;
 }
 

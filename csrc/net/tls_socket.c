@@ -68,7 +68,8 @@ static int handshake_run(lua_State *L, struct gev_tls *t, bool once,
   if (t->s.fd.fd < 0) return gev_fail(L, EBADF);
   ssize_t r = gev_tls_handshake(t);
   gev_count_bytes(h, HANDSHAKE_COST);
-  if (r == GEV_TLS_SERVERNAME) {
+  if (r == GEV_TLS_SERVERNAME && t->choice == GEV_CHOICE_ASKED) {
+    t->choice = GEV_CHOICE_TOLD;
     lua_pushliteral(L, "servername");
     lua_pushstring(L, t->sni);
     return 2;
@@ -116,7 +117,7 @@ static bool switch_context(struct gev_tls *t, struct gev_tls_context *c) {
 static int m_choose(lua_State *L) {
   struct gev_tls *t = gev_tls_check(L, 1);
   lua_settop(L, 2);
-  if (!t->ssl || t->choice != GEV_CHOICE_ASKED) return 0;
+  if (!t->ssl || t->choice != GEV_CHOICE_TOLD) return 0;
   if (lua_isboolean(L, 2)) {
     t->choice = GEV_CHOICE_REFUSED;
   } else if (lua_isstring(L, 2)) {

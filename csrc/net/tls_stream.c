@@ -19,6 +19,7 @@ static void begin(struct gev_tls *t) {
   ERR_clear_error();
   t->bio_err = 0;
   t->dry = false;
+  t->taken = 0;
 }
 
 /* The handshake is over, or all is: who waits for its end tries again. */
@@ -282,8 +283,10 @@ static int tls_fail(lua_State *L, struct gev_stream *s, ssize_t err) {
                          "ESSL");
     case GEV_TLS_LOWER: return gev_stream_fail(L, t->lower, t->lower_err);
     case GEV_TLS_SERVERNAME:
-      return gev_failmsg(L, "the handshake needs do_handshake, for the "
-                         "servername callback", "ESSL");
+      return gev_failmsg(L, t->choice == GEV_CHOICE_TOLD
+                                ? "the servername callback has not answered"
+                                : "the handshake needs do_handshake, for "
+                                  "the servername callback", "ESSL");
     default: return gev_fail(L, (int)-err);
   }
 }

@@ -165,6 +165,7 @@ static int m_load_verify_locations(lua_State *L) {
   const char *where = luaL_checkstring(L, 2);
   lua_settop(L, 2);
   ERR_clear_error();
+  gev_tls_new_terms(c);
   if (!is_directory(where)) return load_pem(L, c);
   if (SSL_CTX_load_verify_dir(c->ctx, where) != 1)
     return gev_tls_fail(L, "the directory cannot be used");

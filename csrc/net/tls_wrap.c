@@ -19,6 +19,7 @@
 #include "net/tls.h"
 
 enum { STREAM = 1, CONTEXT, SERVER_SIDE, HOST, SESSION, TLS };
+enum { STORE_KIB = 700 }; /* of the system's trust, unseen by the collector */
 
 static const struct gev_waitop wrap_op = {"wrap_socket", true, gev_fd_cancel,
                                           gev_fd_describe};
@@ -61,7 +62,7 @@ static bool set_up(struct gev_tls *t, struct gev_tls_context *c) {
   if (!bio) return false;
   BIO_set_data(bio, t);
   SSL_set_bio(t->ssl, bio, bio);
-  SSL_set_app_data(t->ssl, t);
+  if (SSL_set_app_data(t->ssl, t) != 1) return false;
   gev_tls_apply_verify(t, c);
   if (t->server)
     SSL_set_accept_state(t->ssl);
@@ -91,8 +92,10 @@ static bool make_ssl(lua_State *L, struct gev_tls *t,
   struct gev_tls_session *session = NULL;
   if (!lua_isnil(L, SESSION))
     session = gev_check(L, SESSION, &gev_tls_session_class);
+  bool had_store = c->trust_loaded;
   t->ssl = SSL_new(c->ctx);
   if (!t->ssl || !set_up(t, c)) return false;
+  if (c->trust_loaded && !had_store) lua_gc(L, LUA_GCSTEP, STORE_KIB);
   t->checks_host = !t->server && gev_tls_checks_host(c);
   if (!t->server && t->host && !set_host(t)) return false;
   if (!session) return true;

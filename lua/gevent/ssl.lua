@@ -91,7 +91,9 @@ end
 -- @return[2] nil, message, code
 function ssl.SSLContext(opts)
   opts = checkoptions(opts)
-  return apply(core.tls_context(opts.role == "server"), opts)
+  local context, message, code = core.tls_context(opts.role == "server")
+  if not context then return nil, message, code end
+  return apply(context, opts)
 end
 
 --- The same.
@@ -147,19 +149,31 @@ local function addmethods(class)
 end
 for _, class in pairs(core.tls_classes) do addmethods(class) end
 
+local function bad_wrap(n, why)
+  error(("bad argument #%d to 'wrap_socket' (%s)"):format(n, why), 4)
+end
+
 local function checkwrap(context, opts)
+  if not ssl.iscontext(context) then bad_wrap(0, "SSLContext expected") end
+  if type(opts) ~= "table" then bad_wrap(2, "table expected, got " .. type(opts)) end
+  local timeout = opts.timeout
+  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
+    bad_wrap(2, "timeout must be a number of seconds")
+  end
   if opts.server_side then
     if opts.server_hostname or opts.session then
-      error("bad argument #2 to 'wrap_socket' (server_hostname and session are a client's)", 3)
+      bad_wrap(2, "server_hostname and session are a client's")
     end
     return
   end
   local host = opts.server_hostname
   if host == nil and context:_checks_host() then
-    error("bad argument #2 to 'wrap_socket' (server_hostname is needed to check it)", 3)
+    bad_wrap(2, "server_hostname is needed to check it")
   end
-  if host ~= nil and (type(host) ~= "string" or host == "" or host:find "[%c%s]") then
-    error("bad argument #2 to 'wrap_socket' (server_hostname must be a host name)", 3)
+  -- To OpenSSL, a name that begins with a dot is any name below it.
+  if host ~= nil and (type(host) ~= "string" or host == "" or host:find "^%." or
+    host:find "[%c%s]") then
+    bad_wrap(2, "server_hostname must be a host name")
   end
 end
 
@@ -177,7 +191,7 @@ end}
 -- @treturn[1] socket
 -- @return[2] nil, message, code
 function Context:wrap_socket(sock, opts)
-  opts = opts or {}
+  if opts == nil then opts = {} end
   checkwrap(self, opts)
   local tls, message, code = core.tls_wrap(sock, self, opts.server_side and true or false,
     opts.server_hostname, opts.session)
