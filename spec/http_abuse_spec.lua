@@ -35,7 +35,7 @@ local refused = {
     .. "18446744073709551620\r\n\r\nabcd" .. GET, 400},
   {"another coding", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"
     .. GET, 501},
-  {"two codings", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+  {"two codings", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: br, chunked\r\n\r\n"
     .. "0\r\n\r\n" .. GET, 501},
   {"a coding with a tail", "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
     .. "chunked;q=1\r\n\r\n0\r\n\r\n" .. GET, 501},
@@ -207,6 +207,9 @@ describe("an error in a handler", function()
     {"a bad status", function() return 99, nil, "x" end, "99"},
     {"bad headers", function() return 200, "x" end, "string"},
     {"a coroutine", function() return coroutine.create(print) end, "thread"},
+    {"an object that cannot be shown", function()
+      error(setmetatable({}, {__tostring = function() error("secret") end}))
+    end, "table"},
   }
 
   for _, case in ipairs(errors) do

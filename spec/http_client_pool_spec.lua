@@ -5,6 +5,7 @@ local helper = require "helper"
 local gevent = require "gevent"
 local http = require "gevent.http"
 local origin = require "helper_origin"
+local web = require "helper_http"
 local it = helper.it
 
 local function state(client)
@@ -31,6 +32,17 @@ local function getall(client, url, n)
 end
 
 describe("a client", function()
+  it("may have headers of its own, which a request's replace", function()
+    local server <close> = web.serve(function(req)
+      local h = req.headers
+      return table.concat({h["x-a"] or "-", h["x-b"] or "-", h["user-agent"]}, " ")
+    end)
+    local client <close> = http.Client {headers = {["X-A"] = "1", ["User-Agent"] = "me"}}
+    local url = "http://127.0.0.1:" .. server.port
+    assert.equal("1 - me", client:get(url).body)
+    assert.equal("2 3 me", client:get(url, {headers = {["x-a"] = "2", ["X-B"] = "3"}}).body)
+  end)
+
   it("uses one connection for one request after the other", function()
     local server <close> = numbering()
     local client <close> = http.Client()

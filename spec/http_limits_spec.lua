@@ -2,6 +2,7 @@
 
 local helper = require "helper"
 local gevent = require "gevent"
+local http = require "gevent.http"
 local web = require "helper_http"
 local it = helper.it
 
@@ -80,6 +81,20 @@ describe("the limit", function()
       "Transfer-Encoding: chunked\r\n") .. "6\r\n123456\r\n0\r\n\r\n", handler))
     local server <close> = web.serve(function(req) return req:body(6) end)
     assert.equal("123456", web.ask(server, "POST", "/", nil, "123456").body)
+  end)
+end)
+
+describe("a limit", function()
+  it("may be computed: a whole float is an integer", function()
+    local server <close> = web.serve(function(req) return req:body() end,
+      {max_body_bytes = 2^10, spawn = 1e3})
+    local url = "http://127.0.0.1:" .. server.port
+    assert.equal(200, http.post(url, ("x"):rep(1024), {max_body_bytes = 1e6}).status)
+    assert.equal(413, http.post(url, ("x"):rep(1025)).status)
+    for _, bad in ipairs {0.5, -1, "x", 1e300} do
+      assert.has_error(function() web.serve(print, {max_body_bytes = bad}) end)
+      assert.has_error(function() http.get(url, {max_body_bytes = bad}) end)
+    end
   end)
 end)
 
@@ -162,6 +177,13 @@ describe("the time-out", function()
     end)
     assert.is_true(seconds >= 0.049 and seconds < 0.05 + helper.scale)
     assert.same({200}, statuses_)
+  end)
+
+  it("of an idle connection may be 0: each answer is the last", function()
+    local server <close> = web.serve(function() return "x" end, {keepalive_timeout = 0})
+    local text = web.raw(server, web.request("GET", "/a") .. web.request("GET", "/b"))
+    assert.same({200}, web.statuses(text))
+    assert.matches("Connection: close\r\n", text)
   end)
 
   it("of a head is 408", function()

@@ -54,6 +54,10 @@ describe("a handler", function()
     assert.same({{"X-A", "1"}, {"X-A", "2"}}, {res.list[1], res.list[2]})
   end)
 
+  it("may return a status that was computed", function()
+    assert.equal(202, answer(function() return 404 / 2, {}, "x" end).status)
+  end)
+
   it("may return a list", function()
     local res = answer(function() return {"a", "b", 1} end)
     assert.equal("ab1", res.body)

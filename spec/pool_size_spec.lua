@@ -23,6 +23,12 @@ local function close(p, gate)
 end
 
 describe("Pool(size)", function()
+  it("may be computed: a whole float is an integer", function()
+    assert.equal("integer", math.type(pool.Pool(2^4).size))
+    assert.has_error(function() pool.Pool(1.5) end)
+    assert.has_error(function() pool.Pool("4") end)
+  end)
+
   it("counts its free places", function()
     local p = pool.Pool(2)
     assert.equal(2, p:free_count())

@@ -61,6 +61,7 @@ describe("websocket send", function()
     for _, args in ipairs {{"\xff"}, {"a\xc3"}, {"x", "txt"}, {"x", 1}, {nil}, {true}, {{}}} do
       assert.has_error(function() ws:send(args[1], args[2]) end)
     end
+    assert.error_matches(function() ws:send() end, "string or iterator expected")
     assert.is_true(ws:send("x"))
     assert.equal("x", peer.read(sock).payload)
     sock:close()

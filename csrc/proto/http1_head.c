@@ -122,14 +122,15 @@ static bool check_fields(struct gev_h1 *p, uint32_t first, uint32_t at)
 struct notes {
   unsigned hosts;
   unsigned lengths;
-  unsigned codings;
   unsigned types;
+  bool coded; /* there is a Transfer-Encoding, */
+  bool chunked; /* whose last member so far is this one, */
+  bool miscoded; /* and one that may not be there */
   bool expects;
   bool close;
   bool keep;
   bool to_upgrade; /* Connection names it */
   bool upgrades; /* the field Upgrade itself */
-  struct gev_h1_span coding;
 };
 
 static bool check_host(struct gev_h1 *p, struct notes *n,
@@ -168,17 +169,56 @@ static void note_option(struct notes *n, const char *s, size_t len)
   if (len == 10 && gev_h1_same(s, "keep-alive", 10)) n->keep = true;
 }
 
-/* Connection is a list; empty members are allowed, and blanks around all. */
+/*
+** The first member of the list from *s to `end`, without blanks around; *s
+** goes behind its comma, NULL after the last one. Members may be empty.
+*/
+static const char *take_member(const char **s, const char *end, size_t *len)
+{
+  const char *from = *s, *to = memchr(from, ',', (size_t)(end - from));
+  *s = to == NULL ? NULL : to + 1;
+  if (to == NULL) to = end;
+  while (from < to && gev_h1_char_is(*from, GEV_H1_BLANK)) from++;
+  while (from < to && gev_h1_char_is(to[-1], GEV_H1_BLANK)) to--;
+  *len = (size_t)(to - from);
+  return from;
+}
+
 static void note_connection(struct notes *n, const char *s, size_t len)
 {
   const char *end = s + len;
-  while (s < end) {
-    const char *next = memchr(s, ',', (size_t)(end - s));
-    const char *to = next == NULL ? end : next;
-    while (s < to && gev_h1_char_is(*s, GEV_H1_BLANK)) s++;
-    while (s < to && gev_h1_char_is(to[-1], GEV_H1_BLANK)) to--;
-    note_option(n, s, (size_t)(to - s));
-    s = next == NULL ? end : next + 1;
+  while (s != NULL) {
+    const char *option = take_member(&s, end, &len);
+    note_option(n, option, len);
+  }
+}
+
+/* Codings that may come before "chunked": they change nothing in the framing,
+** and are left to whoever reads the body. */
+static bool is_coding(const char *s, size_t len)
+{
+  static const char *const known[] = {"gzip", "x-gzip", "deflate", "compress",
+                                      "x-compress", "identity"};
+  size_t i;
+  for (i = 0; i < sizeof known / sizeof *known; i++) {
+    if (strlen(known[i]) == len && gev_h1_same(s, known[i], len)) return true;
+  }
+  return false;
+}
+
+/* Several fields are one list. */
+static void note_codings(const struct gev_h1 *p, struct notes *n,
+                         const char *s, size_t len)
+{
+  const char *end = s + len;
+  n->coded = true;
+  while (s != NULL) {
+    const char *coding = take_member(&s, end, &len);
+    if (n->chunked) n->miscoded = true; /* it has to be the last one */
+    if (len == 7 && gev_h1_same(coding, "chunked", 7))
+      n->chunked = true;
+    else if (p->kind != GEV_H1_REQUEST || !is_coding(coding, len))
+      n->miscoded = true;
   }
 }
 
@@ -217,9 +257,8 @@ static bool note_field(struct gev_h1 *p, struct notes *n,
       return !is_named(p, f, "content-length") ||
              check_length(p, n, f->value);
     case 17:
-      if (!is_named(p, f, "transfer-encoding")) return true;
-      n->codings++;
-      n->coding = f->value;
+      if (is_named(p, f, "transfer-encoding"))
+        note_codings(p, n, s, f->value.len);
       return true;
     default:
       return true;
@@ -229,12 +268,11 @@ static bool note_field(struct gev_h1 *p, struct notes *n,
 /* RFC 9112, 6.3, strict side: nothing that two readers may read two ways. */
 static bool check_coding(struct gev_h1 *p, const struct notes *n)
 {
-  if (n->codings == 0) return true;
+  if (!n->coded) return true;
   if (n->lengths > 0)
     return refuse(p, 400, "Content-Length with Transfer-Encoding");
   if (p->minor == 0) return refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
-  if (n->codings > 1 || n->coding.len != 7 ||
-      !gev_h1_same(p->buf + n->coding.off, "chunked", 7))
+  if (n->miscoded || !n->chunked)
     return refuse(p, 501, "unknown Transfer-Encoding");
   p->chunked = true;
   return true;

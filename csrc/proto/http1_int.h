@@ -15,6 +15,7 @@ struct gev_h1_field {
 /* States in which the next byte has a place of its own. */
 enum gev_h1_state {
   GEV_H1_AT_START, /* in front of a message; 0, as in a struct of zeros */
+  GEV_H1_IN_QUERY, /* in the method that llhttp may not know */
   GEV_H1_IN_HEAD,
   GEV_H1_IN_FIXED, /* body of a known length */
   GEV_H1_IN_REST, /* body that ends with the connection */

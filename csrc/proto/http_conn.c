@@ -48,8 +48,9 @@ static uint64_t get_count(lua_State *L, int idx, const char *name,
                           uint64_t none, uint64_t most) {
   uint64_t n = none;
   if (lua_getfield(L, idx, name) != LUA_TNIL && lua_toboolean(L, -1)) {
-    lua_Integer i = lua_tointeger(L, -1);
-    if (!lua_isinteger(L, -1) || i <= 0)
+    int whole;
+    lua_Integer i = lua_tointegerx(L, -1, &whole);
+    if (!whole || i <= 0)
       luaL_error(L, "bad option '%s' (positive integer expected)", name);
     n = (uint64_t)i < most ? (uint64_t)i : most;
   }

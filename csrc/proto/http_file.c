@@ -21,7 +21,7 @@
 #include "proto/http_conn.h"
 
 static const struct gev_class file_class = {"http file", NULL, NULL};
-enum { PIECE = 65536 };
+enum { PIECE = GEV_SCRATCH };
 enum { FLAGS = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
 
 struct file {
@@ -152,13 +152,13 @@ static int lib_file(lua_State *L) {
 static int file_read(lua_State *L) {
   struct file *f = check(L);
   lua_Integer at = luaL_checkinteger(L, 2), max = luaL_checkinteger(L, 3);
-  luaL_Buffer b;
+  char *room = gev_scratch(gev_hub(L));
   if (f->fd < 0) return gev_fail(L, EBADF);
+  if (!room) return gev_fail(L, ENOMEM);
   size_t n = max < 0 ? 0 : max < PIECE ? (size_t)max : (size_t)PIECE;
-  char *room = luaL_buffinitsize(L, &b, n);
   ssize_t got = pread(f->fd, room, n, (off_t)at);
   if (got < 0) return gev_fail(L, errno);
-  luaL_pushresultsize(&b, (size_t)got);
+  lua_pushlstring(L, room, (size_t)got);
   return 1;
 }
 

@@ -20,8 +20,9 @@ bool gev_http_join(lua_State *L, int idx) {
 }
 
 bool gev_http_is_status(lua_State *L, int idx) {
-  lua_Integer n = lua_tointeger(L, idx);
-  return lua_isinteger(L, idx) && n >= 200 && n <= 599;
+  int whole;
+  lua_Integer n = lua_tointegerx(L, idx, &whole);
+  return whole && n >= 200 && n <= 599;
 }
 
 int gev_http_as_headers(lua_State *L, int idx) {

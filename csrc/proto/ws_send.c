@@ -149,7 +149,10 @@ static int write_out(lua_State *L, struct gev_websocket *w, int op) {
 static int m_send(lua_State *L) {
   struct gev_websocket *w = gev_websocket_check(L);
   if (lua_type(L, 2) == LUA_TNUMBER) lua_tostring(L, 2);
-  if (lua_type(L, 2) != LUA_TSTRING) gev_checkcallable(L, 2);
+  if (lua_type(L, 2) != LUA_TSTRING) {
+    if (lua_isnoneornil(L, 2)) luaL_typeerror(L, 2, "string or iterator");
+    gev_checkcallable(L, 2);
+  }
   luaL_checkoption(L, 3, "text", kinds);
   if (w->ending) return gev_websocket_push_end(L, w);
   if (w->turn || has_output(w) || lua_type(L, 2) != LUA_TSTRING)

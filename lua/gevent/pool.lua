@@ -315,13 +315,13 @@ end
 -- @tparam[opt] integer size how many greenlets it holds; nil: any number
 -- @tparam[opt] class greenlet_class what `spawn` makes
 local function newpool(size, greenlet_class)
-  if size ~= nil and (math.type(size) ~= "integer" or size < 0) then
+  if size ~= nil and (type(size) ~= "number" or not math.tointeger(size) or size < 0) then
     error(("bad argument #1 to 'Pool' (a size is an integer >= 0, got %s)"):format(
       tostring(size)), 2)
   end
   local self = init(setmetatable({}, Pool), greenlet_class)
-  self.size = size
-  self._permits = size and core.Semaphore(size)
+  self.size = size and math.tointeger(size)
+  self._permits = size and core.Semaphore(self.size)
   return self
 end
 

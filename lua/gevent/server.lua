@@ -286,9 +286,11 @@ end
 
 local function setspawn(self, spawn)
   if spawn == nil or spawn == "raw" then return end
-  if math.type(spawn) == "integer" then
-    if spawn < 1 then error("bad option 'spawn' (a pool needs a size > 0)", 4) end
-    self.limit = spawn
+  if type(spawn) == "number" then
+    self.limit = math.tointeger(spawn)
+    if not self.limit or spawn < 1 then
+      error("bad option 'spawn' (a pool needs a size > 0)", 4)
+    end
   elseif type(spawn) == "table" or type(spawn) == "userdata" then
     self.pool = spawn
   else

@@ -176,7 +176,7 @@ function methods._fail(ws, code, reason)
 end
 
 local function iscode(code)
-  return math.type(code) == "integer" and (code >= 3000 and code <= 4999
+  return type(code) == "number" and math.tointeger(code) and (code >= 3000 and code <= 4999
     or code >= 1000 and code <= 1003 or code >= 1007 and code <= 1014)
 end
 

@@ -136,6 +136,12 @@ static const struct test cases[] = {
   CASE("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "!505"),
   CASE("unknown method", "FLY / HTTP/1.1\r\n" HOST "\r\n", "!501"),
   CASE("longer method", "GETS / HTTP/1.1\r\n" HOST "\r\n", "!501"),
+  CASE("a method too new for llhttp", "QUERY /a HTTP/1.1\r\n" HOST "\r\n",
+       "QUERY /a 1 k [Host:h]{}."),
+  CASE("not quite that method", "QUERIES / HTTP/1.1\r\n" HOST "\r\n",
+       "!501"),
+  CASE("less than that method", "Q / HTTP/1.1\r\n" HOST "\r\n", "!501"),
+  CASE("zero in that method", "QU\0RY / HTTP/1.1\r\n" HOST "\r\n", "!400"),
   CASE("small letters in the method", "get / HTTP/1.1\r\n", "!501"),
   CASE("TLS", "\x16\x03\x01\x02", "!400"),
   CASE("zero in the method", "GE\0T / HTTP/1.1\r\n" HOST "\r\n", "!400"),
@@ -204,7 +210,19 @@ static const struct test cases[] = {
        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
        "!400"),
   FIELD("other coding", "Transfer-Encoding: gzip", "!501"),
-  FIELD("codings", "Transfer-Encoding: gzip, chunked", "!501"),
+  CASE("codings", "POST / HTTP/1.1\r\n" HOST
+       "Transfer-Encoding: gzip , Chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+       "POST / 1 kh [Host:h][Transfer-Encoding:gzip , Chunked]{a}."),
+  CASE("codings in two fields", "POST / HTTP/1.1\r\n" HOST
+       "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n"
+       "1\r\na\r\n0\r\n\r\n",
+       "POST / 1 kh [Host:h][Transfer-Encoding:identity]"
+       "[Transfer-Encoding:chunked]{a}."),
+  FIELD("unknown coding", "Transfer-Encoding: br, chunked", "!501"),
+  FIELD("no last coding", "Transfer-Encoding: identity", "!501"),
+  FIELD("empty coding", "Transfer-Encoding: , chunked", "!501"),
+  FIELD("codings and length",
+        "Transfer-Encoding: identity\r\nContent-Length: 1", "!400"),
   FIELD("chunked not last", "Transfer-Encoding: chunked, gzip", "!400"),
   FIELD("not quite chunked", "Transfer-Encoding: xchunked", "!501"),
   FIELD("no coding", "Transfer-Encoding:", "!501"),

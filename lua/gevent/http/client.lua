@@ -183,7 +183,7 @@ local function request(self, opts)
   if type(opts) == "string" then opts = {url = opts} end
   if type(opts) ~= "table" then misuse("table expected, got %s", type(opts)) end
   options.check(opts)
-  local plan = plans.new(opts)
+  local plan = plans.new(opts, self.headers)
   plan.jar = jarof(opts, self)
   plan.limit = limitof(self, opts)
   local timeout = pick(opts, self, "timeout")

@@ -31,7 +31,7 @@ local function checkseconds(name, value)
 end
 
 local function checkcount(name, value)
-  if value and (math.type(value) ~= "integer" or value < 0) then
+  if value and (type(value) ~= "number" or not math.tointeger(value) or value < 0) then
     misuse("%s must be an integer >= 0", name)
   end
 end

@@ -30,25 +30,37 @@ local NONE = setmetatable({}, {__newindex = false})
 
 local M = {}
 
--- The fields the caller gave, as a list of {lower-case name, line}; sets what
--- they decide on.
-local function takefields(plan, headers)
-  local list, has = {}, {}
-  plan.has = has
+-- The fields in `headers` but those named in `given`: adds them to `list` as {name
+-- in lower case, line}, and their values to `has`.
+local function addfields(list, has, headers, given)
   if type(headers) == "table" then headers = core.http_headers(headers) end
   if type(headers) ~= "userdata" then
     misuse("headers must be a table, got %s", type(headers))
   end
   for name, value in headers:each() do
     local key = name:lower()
+    if given[key] then goto continue end
     has[key] = value
     if key == "transfer-encoding" then
       if value:lower() ~= "chunked" then misuse("Transfer-Encoding is not the caller's") end
     elseif key ~= "content-length" and key ~= "host" then
       list[#list + 1] = {key, name .. ": " .. value .. "\r\n"}
     end
+    ::continue::
   end
-  return list
+end
+
+-- The fields the caller gave, and what the client adds of its own; sets what they
+-- decide on.
+local function takefields(plan, headers, defaults)
+  local list, has = {}, {}
+  if headers then addfields(list, has, headers, NONE) end
+  if defaults then
+    local more = {}
+    addfields(list, more, defaults, has)
+    for key, value in pairs(more) do has[key] = value end
+  end
+  plan.has, plan.fields = has, list
 end
 
 local function isiterator(body)
@@ -95,8 +107,9 @@ local function takeurl(plan, opts)
   plan.url = parsed
 end
 
---- Makes one of what the caller gave.
-function M.new(opts)
+--- Makes one of what the caller gave; `defaults`: fields that are sent unless it
+-- gave others of their names.
+function M.new(opts, defaults)
   local method = opts.method
   if method == nil then
     method = (opts.body ~= nil or opts.form or opts.multipart) and "POST" or "GET"
@@ -107,7 +120,7 @@ function M.new(opts)
   end
   local plan = {method = method, has = NONE, followed = 0} -- the rest is rare
   takeurl(plan, opts)
-  if opts.headers then plan.fields = takefields(plan, opts.headers) end
+  if opts.headers or defaults then takefields(plan, opts.headers, defaults) end
   if opts.body ~= nil or opts.form or opts.multipart then takebody(plan, opts) end
   return plan
 end

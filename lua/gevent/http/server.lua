@@ -67,9 +67,11 @@ local function complainof(self, context, err, traceback)
   local log = self.error_log
   if log == false then return end
   if log == nil then return core.report(context, err, traceback) end
-  local text = ("%s: %s"):format(context, tostring(err))
+  local ok, text = core.pcall(tostring, err)
+  text = ("%s: %s"):format(context, ok and text or type(err))
   if traceback then text = text .. "\n" .. traceback end
-  local ok, why = core.pcall(writeto, log, text)
+  local why
+  ok, why = core.pcall(writeto, log, text)
   if not ok then core.report(tostring(self) .. ": error_log", why) end
 end
 
@@ -153,6 +155,9 @@ local function settings(opts)
   compression(opts, all)
   for name, default in pairs(DEFAULTS) do
     if opts[name] == nil then all[name] = default else all[name] = opts[name] end
+  end
+  if all.keepalive_timeout == 0 then -- no time for a second one
+    all.keepalive_timeout, all.max_requests = false, 1
   end
   return core.http_settings(all, writeparts)
 end
