@@ -15,6 +15,8 @@ MAKEFLAGS += --no-print-directory
 PREFIX ?= /usr/local
 INST_LIBDIR ?= $(PREFIX)/lib/lua/5.4
 INST_LUADIR ?= $(PREFIX)/share/lua/5.4
+INST_BINDIR ?= $(PREFIX)/bin
+LUA_BIN ?= $(notdir $(firstword $(shell command -v lua5.4 || command -v lua)))
 BUILD ?= build
 CFLAGS ?= -O2 -g
 WERROR ?= -Werror
@@ -174,7 +176,7 @@ SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 ASAN_BUILD = $(MAKE) BUILD=build/asan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
   SANITIZE='$(SAN)' testable
 
-.PHONY: test demo asan gc tsan valgrind fuzz bench lint docs
+.PHONY: test demo asan gc tsan valgrind fuzz bench lint docs types
 test:  ## run the specs and C tests (SPEC=name: one file; ARGS=busted options)
 	@$(BOOTSTRAP) build test
 	@$(MAKE) testable
@@ -228,9 +230,13 @@ docs:  ## write the reference of the Lua modules to build/docs
 	@mkdir -p build
 	ldoc -q .
 
+types: all  ## write types/, for the Lua language server
+	@rm -f types/gevent*.lua
+	$(HERE) $(LUA_BIN) scripts/types.lua
+
 # ---- lint -------------------------------------------------------------------
 
-LUA_DIRS := $(wildcard lua spec examples bench .luacheckrc config.ld)
+LUA_DIRS := $(wildcard lua bin/gevent spec examples bench .luacheckrc config.ld)
 LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c spec/host/*.c)
 SYNTAX = -fsyntax-only $(filter-out $(WERROR),$(OURS)) -Werror
 # lint_as NAME: ends a recipe line, so that each check reports its outcome.
@@ -254,13 +260,21 @@ lint-style:
 
 # ---- the rest ---------------------------------------------------------------
 
-.PHONY: install clean help
-install: all  ## install to PREFIX, or INST_LUADIR and INST_LIBDIR (DESTDIR)
+.PHONY: install deb clean help
+install: all  ## install to PREFIX, or INST_LUADIR, INST_LIBDIR, INST_BINDIR
 	@mkdir -p '$(DESTDIR)$(INST_LIBDIR)/gevent'
 	cp $(CORE) '$(DESTDIR)$(INST_LIBDIR)/gevent/'
 	find lua/gevent -name '*.lua' | while read -r f; do \
 	  to="$(DESTDIR)$(INST_LUADIR)/$${f#lua/}"; \
 	  mkdir -p "$${to%/*}" && cp "$$f" "$$to" || exit 1; done
+	@mkdir -p '$(DESTDIR)$(INST_BINDIR)'
+	sed '1s|.*|#!/usr/bin/env $(LUA_BIN)|' bin/gevent \
+	  >'$(DESTDIR)$(INST_BINDIR)/gevent'
+	@chmod 755 '$(DESTDIR)$(INST_BINDIR)/gevent'
+
+deb: all  ## make a Debian package of it, build/lua-gevent_*.deb
+	@MAKE='$(MAKE)' sh scripts/deb.sh \
+	  "$$(sed -n 's/^ *version = "\(.*\)",$$/\1/p' lua/gevent/init.lua)"
 
 clean:  ## remove what was built
 	rm -rf build

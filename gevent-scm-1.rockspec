@@ -8,7 +8,8 @@ description = {
   summary = "Greenlets, cooperative sockets and servers, on libuv",
   detailed = [[
     What gevent is to Python: write plain blocking code, and let thousands of
-    greenlets run it at once on one event loop. Has TCP and HTTP servers.
+    greenlets run it at once on one event loop. Sockets, TLS, DNS, HTTP server
+    and client, WebSocket, subprocesses, threads, and the command "gevent".
   ]],
   license = "MIT",
 }
@@ -47,5 +48,6 @@ build = {
     WSLAY_LIBDIR = "$(WSLAY_LIBDIR)",
     INST_LIBDIR = "$(LIBDIR)",
     INST_LUADIR = "$(LUADIR)",
+    INST_BINDIR = "$(BINDIR)",
   },
 }

@@ -58,6 +58,16 @@ local function read_until(pipe, text)
   return table.concat(parts)
 end
 
+--- The command, for a shell, that runs a script with the interpreter, the modules
+-- and the environment that run_lua's have. Leaks of a process that forks are not
+-- looked for: LeakSanitizer takes the parent's threads for the child's.
+function M.command(script, args, env)
+  local all = {ASAN_OPTIONS = (os.getenv "ASAN_OPTIONS" or "") .. ":detect_leaks=0"}
+  for name, value in pairs(env or {}) do all[name] = value end
+  return ("exec env %s %s %s %s"):format(assignments(all), interpreter(),
+    M.quote(script), words(args))
+end
+
 --- Runs Lua code, or a file if the text ends in ".lua", to its end.
 -- @param opts `args` (list), `input`, `env` (name -> value), `timeout`
 --   (seconds, then SIGKILL; 20 unless told), `under` (words of the shell's: a

@@ -55,7 +55,7 @@ static struct gev_greenlet *make(lua_State *L, struct gev_hub *h, int cls,
 /* spawn(fn, ...) -> Greenlet */
 static int lib_spawn(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
-  luaL_checkany(L, 1);
+  if (lua_isnone(L, 1)) luaL_typeerror(L, 1, "function");
   gev_greenlet_start(L, h, make(L, h, lua_upvalueindex(2), 1, 0, GEV_POOLED),
                      0);
   return 1;
@@ -64,7 +64,7 @@ static int lib_spawn(lua_State *L) {
 /* spawn_raw(fn, ...) -> a handle for kill */
 static int lib_spawn_raw(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
-  luaL_checkany(L, 1);
+  if (lua_isnone(L, 1)) luaL_typeerror(L, 1, "function");
   gev_greenlet_start(
       L, h, make(L, h, lua_upvalueindex(2), 1, 0, GEV_RAW | GEV_POOLED), 0);
   return 1;
@@ -74,7 +74,7 @@ static int lib_spawn_raw(lua_State *L) {
 static int lib_spawn_later(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   double seconds = gev_checkseconds(L, 1);
-  luaL_checkany(L, 2);
+  if (lua_isnone(L, 2)) luaL_typeerror(L, 2, "function");
   push_class(L);
   lua_replace(L, 1);
   gev_greenlet_start(L, h, make(L, h, 1, 2, 0, GEV_POOLED),

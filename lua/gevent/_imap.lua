@@ -5,9 +5,10 @@
 local core = require "gevent._core"
 
 -- An iterator over the tuples of several sequences; ends with the shortest.
-local function zip(seqs)
+local function zip(seqs, caller)
   if type(seqs) ~= "table" or #seqs == 0 then
-    error("bad sequence (list or iterator function expected, got none)", 4)
+    error(("bad argument #2 to '%s' (list of sequences expected, got %s)"):format(caller,
+      type(seqs) == "table" and "none" or type(seqs)), 4)
   end
   local sources = {}
   for i, seq in ipairs(seqs) do
@@ -20,8 +21,8 @@ local function zip(seqs)
         return seq[at]
       end
     else
-      error(("bad sequence (list or iterator function expected, got %s)"):format(
-        type(seq)), 4)
+      error(("bad argument #2 to '%s' (a sequence, list or iterator function, expected, got %s)")
+        :format(caller, type(seq)), 4)
     end
   end
   return function()
@@ -34,18 +35,19 @@ local function zip(seqs)
   end
 end
 
-local function checkcallable(fn)
+local function checkcallable(fn, caller)
   if type(fn) ~= "function" and not (getmetatable(fn) or {}).__call then
-    error("bad argument #1 (function expected, got " .. type(fn) .. ")", 4)
+    error(("bad argument #1 to '%s' (function expected, got %s)"):format(caller,
+      type(fn)), 4)
   end
 end
 
 -- map ---------------------------------------------------------------------------
 
 local function map(pool, fn, seqs)
-  checkcallable(fn)
+  checkcallable(fn, "map")
   local greenlets, list = {}, {}
-  for items in zip(seqs) do
+  for items in zip(seqs, "map") do
     greenlets[#greenlets + 1] = pool:spawn(fn, table.unpack(items, 1, items.n))
   end
   for i, greenlet in ipairs(greenlets) do list[i] = greenlet:get() end
@@ -127,13 +129,13 @@ local Job = {__close = function(job)
 end}
 
 local function imap(pool, fn, seqs, opts, ordered)
-  checkcallable(fn)
+  checkcallable(fn, "imap")
   local maxsize = opts and opts.maxsize
   if maxsize ~= nil and (math.type(maxsize) ~= "integer" or maxsize < 1) then
     error("bad option 'maxsize' (an integer > 0 expected)", 3)
   end
   local job = setmetatable({
-    pool = pool, fn = fn, items = zip(seqs), ordered = ordered,
+    pool = pool, fn = fn, items = zip(seqs, "imap"), ordered = ordered,
     slots = maxsize and core.Semaphore(maxsize),
     queue = core.Queue(),
     first = nil, -- taken from the queue, and not done yet

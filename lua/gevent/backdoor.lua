@@ -8,11 +8,11 @@
 -- Then `nc -U /run/app.sock`, or `telnet 127.0.0.1 PORT`.
 -- @module gevent.backdoor
 local core = require "gevent._core"
+local console = require "gevent._console"
 local server = require "gevent.server"
 local socket = require "gevent.socket"
 local util = require "gevent.util"
 
-local LONGEST = 65536 -- bytes of a line
 local HELP = [[
 Expressions are printed, statements are run; "= x" works, too. Here are:
   greenlets()  every greenlet, what it waits on, its stack
@@ -23,31 +23,22 @@ Expressions are printed, statements are run; "= x" works, too. Here are:
 
 -- The session ---------------------------------------------------------------------------
 
-local Quit = core.exception("Quit")
-
-local function texts(...)
-  local list = table.pack(...)
-  for i = 1, list.n do list[i] = tostring(list[i]) end
-  return table.concat(list, "\t")
-end
-
-local function sendprint(sock, ...)
-  sock:sendall(texts(...) .. "\n")
-end
-
 -- What the code of a session sees: its own names, those of `env`, the globals.
 local function newenv(sock, env)
+  local function sendprint(...)
+    sock:sendall(console.texts(...) .. "\n")
+  end
   local own = {
-    print = function(...) sendprint(sock, ...) end,
+    print = sendprint,
     greenlets = function() sock:sendall(util.format_run_info()) end,
     help = function() sock:sendall(HELP) end,
-    quit = function() error(Quit("quit"), 0) end,
+    quit = console.quit,
     stats = function()
       local names = {}
       local stats = core.hub:stats()
       for name in pairs(stats) do names[#names + 1] = name end
       table.sort(names)
-      for _, name in ipairs(names) do sendprint(sock, name, stats[name]) end
+      for _, name in ipairs(names) do sendprint(name, stats[name]) end
     end,
   }
   return setmetatable(own, {
@@ -60,49 +51,15 @@ local function newenv(sock, env)
   })
 end
 
--- The code as a function, else the message; `more` if it is not complete.
-local function compile(code, env)
-  local expression = code:gsub("^%s*=", "", 1)
-  local fn = load("return " .. expression, "=backdoor", "t", env)
-  if fn then return fn end
-  local message
-  fn, message = load(code, "=backdoor", "t", env)
-  return fn, message, not fn and message:find("<eof>'?$") ~= nil
-end
-
-local function run(sock, fn)
-  local results = table.pack(core.xpcall(fn, function(err)
-    if core.isinstance(err, Quit) then return err end
-    return debug.traceback(tostring(err), 2)
-  end))
-  if results[1] then
-    if results.n > 1 then sendprint(sock, table.unpack(results, 2, results.n)) end
-  elseif core.isinstance(results[2], Quit) then
-    return false
-  else
-    sendprint(sock, results[2])
-  end
-  return true
-end
-
 local function session(sock, env, banner)
-  local names = newenv(sock, env)
-  local code = ""
   sock:sendall(banner)
-  while sock:sendall(code == "" and "> " or ">> ") do
-    local line = sock:readuntil("\n", LONGEST)
-    if not line then return end
-    code = code .. line:gsub("\r?\n$", "\n")
-    local fn, message, more = compile(code, names)
-    if not more or #code > LONGEST then
-      code = ""
-      if fn then
-        if not run(sock, fn) then return end
-      else
-        sendprint(sock, message)
-      end
-    end
-  end
+  console.run {
+    name = "backdoor", env = newenv(sock, env),
+    write = function(text) return sock:sendall(text) end,
+    readline = function(prompt)
+      return sock:sendall(prompt) and sock:readuntil("\n", console.LONGEST)
+    end,
+  }
 end
 
 -- The server ----------------------------------------------------------------------------

@@ -9,8 +9,8 @@
 --   the others waiting, and, where there is a limit, memory. See `gevent.events`.
 -- - `max_blocking_time` (seconds, default 0.1): what is too long for that.
 -- - `print_blocking_reports` (boolean, default true): print them, too.
--- - `max_memory_usage` (bytes, default 0: no limit), `memory_monitor_period`
---   (seconds, default 5).
+-- - `max_memory_usage` (bytes, default 0: no limit).
+-- - `memory_monitor_period` (seconds, default 5): how often that is looked at.
 -- - `resolver` ("thread", "ares" or an object, default "thread"): who looks names
 --   up, see `gevent.resolver`. Assigning it sets `hub.resolver`.
 -- @module gevent.config

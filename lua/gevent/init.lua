@@ -67,6 +67,21 @@ end})
 
 -- What is written in C, for LDoc ------------------------------------------------
 
+--- The classes of what is raised: see `docs/errors.md`. Each is called for an
+-- instance, with a message, and tested by `isinstance`.
+-- @field Error the class above all others
+-- @field GreenletExit a kill
+-- @field LoopExit the main greenlet would block for ever
+-- @field ConcurrentObjectUseError a second reader or writer of one socket
+-- @field BlockingSwitchOutError a call that blocks, in a callback of the hub
+-- @field InvalidSwitchError a wake-up that nobody waited for
+-- @table exceptions
+
+--- Other fields.
+-- @field version of the library, "major.minor.patch"
+-- @field config the settings: `gevent.config`
+-- @table fields
+
 --- Starts a greenlet, which runs when the current one next blocks.
 -- @function spawn
 -- @tparam function fn

@@ -39,7 +39,9 @@ local function BoundedSemaphore(n)
   return core.Semaphore(n, n)
 end
 
---- A semaphore that never blocks.
+--- Makes a semaphore of which there is always one more: where a lock is asked for and
+-- none is needed. It has the methods of the others.
+-- @function DummySemaphore
 local Dummy = {__name = "DummySemaphore", counter = math.huge, hold = hold}
 Dummy.__index = Dummy
 function Dummy.acquire() return true end

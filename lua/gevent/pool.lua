@@ -87,6 +87,9 @@ function Group:spawn(fn, ...)
     greenlet = core.spawn(fn, ...) -- cheaper; it does not run before we block
     enter(self, greenlet)
   else
+    if fn == nil and self._class == core.Greenlet then
+      error("bad argument #1 to 'spawn' (function expected, got nil)", 2)
+    end
     greenlet = self._class(fn, ...)
     self:_room(nil, "Pool:spawn")
     enter(self, greenlet)

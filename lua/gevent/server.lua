@@ -20,6 +20,9 @@ local function newgate()
   return core.Greenlet(function() end)
 end
 
+--- A server of connections: `handle(sock, host, port)` has a greenlet for each. Fields:
+-- `started`, `closed`, `host`, `port`.
+-- @type StreamServer
 local StreamServer = {}
 StreamServer.__index = StreamServer
 StreamServer.__name = "StreamServer"
@@ -47,6 +50,7 @@ end
 -- @return true; or nil, message, code where the address cannot be had
 function StreamServer:start()
   if self.closed then error("a server that was stopped cannot be started again", 2) end
+  if self.workers then error("a server with workers is run by serve_forever", 2) end
   if self.started then return true end
   local ok, message, code = listening(self)
   if not ok then return nil, message, code end
@@ -116,6 +120,7 @@ end
 -- @tparam[opt=1] number timeout seconds to wait
 function StreamServer:stop(timeout)
   if self.closed then return end
+  if self._supervisor then return self._supervisor:stop(timeout) end
   timeout = timeout or STOP_TIMEOUT
   if type(timeout) ~= "number" or not (timeout >= 0) then
     error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
@@ -133,9 +138,51 @@ end
 StreamServer.close = StreamServer.stop
 StreamServer.__close = function(self) self:stop() end
 
---- Starts, and blocks until the server is stopped.
+-- Several processes -------------------------------------------------------------------
+
+-- What the workers accept from: see workers.listen.
+local function listeners(self, workers)
+  if not self.socket then
+    return workers.listen(self.listener, self.workers,
+      {backlog = self.backlog, reuse_port = self.reuse_port, type = self._type})
+  end
+  local list = {}
+  for i = 1, self.workers do list[i] = self.socket end
+  return list
+end
+
+-- In a worker: serves as a server without workers would.
+local function serveone(self, worker, list)
+  for _, sock in ipairs(list) do
+    if sock ~= list[worker.number] then sock:close() end
+  end
+  self.socket = list[worker.number]
+  self.workers, self._supervisor, self.started = nil, nil, false
+  worker:serve(self)
+end
+
+local function serveinworkers(self)
+  local workers = require "gevent.workers" -- who has none does not pay for them
+  local list, message, code = listeners(self, workers)
+  if not list then return nil, message, code end
+  self.socket = list[1]
+  learnaddress(self)
+  local ok
+  self._supervisor = workers.Supervisor(function(worker)
+    serveone(self, worker, list)
+  end, {workers = self.workers, grace = self.grace, log = self.error_log})
+  self.started = true
+  ok, message, code = self._supervisor:run()
+  for _, sock in ipairs(list) do sock:close() end
+  self.started, self.closed = false, true
+  return ok, message, code
+end
+
+--- Starts, and blocks until the server is stopped. With workers it is run by the
+-- main greenlet, and SIGTERM and SIGINT stop it; see `gevent.workers`.
 -- @return true; or nil, message, code where the address cannot be had
 function StreamServer:serve_forever()
+  if self.workers then return serveinworkers(self) end
   local ok, message, code = self:start()
   if not ok then return nil, message, code end
   local _stop <close> = self
@@ -280,6 +327,14 @@ local function setssl(self, opts)
   self.handshake_timeout = timeout or HANDSHAKE_TIMEOUT
 end
 
+local function setworkers(self, opts)
+  local n = opts.workers
+  if n ~= nil and (type(n) ~= "number" or not math.tointeger(n) or n < 1) then
+    bad(self, 3, ("workers: integer > 0 expected, got %s"):format(tostring(n)))
+  end
+  self.workers, self.grace = n and math.tointeger(n), opts.grace
+end
+
 local function setlistener(self, listener, opts)
   local backlog = opts.backlog
   if backlog ~= nil and not math.tointeger(backlog) then
@@ -310,6 +365,7 @@ local function init(self, listener, handle, opts)
   self.started, self.closed = false, false
   self._active, self._count = {}, 0
   setspawn(self, opts.spawn)
+  setworkers(self, opts)
   setssl(self, opts)
   setlistener(self, listener, opts)
   return self

@@ -190,7 +190,9 @@ local function checkconnection(host, port, opts)
     bad(2, me, "a port is a number from 0 to 65535")
   end
   if opts == nil then return end
-  if type(opts) ~= "table" then bad(3, me, expected("table", opts)) end
+  if type(opts) ~= "table" then
+    bad(3, me, expected("table", opts) .. "; a time-out is {timeout = seconds}")
+  end
   local timeout = opts.timeout
   if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
     bad(3, me, "timeout must be a number of seconds >= 0")

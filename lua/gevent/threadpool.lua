@@ -255,6 +255,7 @@ end
 
 --- Makes a pool. Threads begin when they are needed, and end when they have had
 -- nothing to do for 5 seconds.
+-- @function ThreadPool
 -- @tparam[opt=10] integer maxsize threads at most
 local function new(maxsize)
   if maxsize == nil then maxsize = DEFAULT_SIZE end

@@ -213,6 +213,11 @@ function CookieJar:__tostring()
   return ("<http.CookieJar: %d cookies>"):format(#self.list)
 end
 
+--- Is it one?
+-- @function isjar
+-- @param value anything
+-- @treturn boolean
+
 return {
   CookieJar = function() return setmetatable({list = {}}, CookieJar) end,
   isjar = function(value) return getmetatable(value) == CookieJar end,

@@ -44,6 +44,28 @@ local server = require "gevent.http.server"
 -- @function CookieJar
 -- @treturn CookieJar
 
+--- Makes a server for HTTP/1.1, a `gevent.server.StreamServer`.
+-- @function Server
+-- @param listener "host:port", ":port", a port, "unix:/path", a listening socket
+-- @tparam function handler `handler(req, res)`, or what can be called: a Router
+-- @tparam[opt] table opts StreamServer's, and limits: see `docs/http.md`
+-- @treturn Server
+
+--- Makes a router; see `gevent.http.router`.
+-- @function Router
+-- @treturn Router
+
+--- Makes headers: names in any case, several values for one name.
+-- @function Headers
+-- @tparam[opt] table fields name -> value or list of values
+-- @treturn Headers
+
+--- Makes a handler that serves a directory.
+-- @function files
+-- @tparam string root
+-- @tparam[opt] table opts `index` (a name or false), `hidden`, `max_age` (seconds)
+-- @treturn function
+
 return {
   Client = client.Client,
   CookieJar = cookies.CookieJar,

@@ -99,7 +99,7 @@ local function takeurl(plan, opts)
   local text = opts.url
   if type(text) ~= "string" then misuse("url must be a string, got %s", type(text)) end
   local parsed, why = url.parse(text)
-  if not parsed then misuse("bad url: %s", why) end
+  if not parsed then misuse("bad url '%s': %s", text, why) end
   if opts.query or opts.unix then
     parsed = url.with(parsed, opts.unix,
       opts.query and url.addquery(parsed.target, opts.query))

@@ -118,6 +118,7 @@ end
 -- @tparam[opt=1] number timeout seconds to wait
 function Server:stop(timeout)
   if self.closed then return end
+  if self._supervisor then return StreamServer.stop(self, timeout) end
   timeout = timeout or STOP_TIMEOUT
   if type(timeout) ~= "number" or not (timeout >= 0) then
     error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
@@ -178,6 +179,9 @@ end
 -- max_header_bytes, max_headers, max_body_bytes, header_timeout, body_timeout,
 -- keepalive_timeout, write_timeout, max_requests, compress, log, error_log
 function Server.new(class, listener, handle, opts)
+  if opts ~= nil and type(opts) ~= "table" then
+    error(("bad argument #3 to 'Server' (table expected, got %s)"):format(type(opts)), 2)
+  end
   opts = opts or {}
   checklog(opts, "log")
   checklog(opts, "error_log")

@@ -1,0 +1,255 @@
+-- The documentation tells the truth: every block of Lua runs, every link and every
+-- name leads somewhere.
+--
+-- A block is run by itself, in a fresh interpreter, and has to end with exit code 0. It
+-- need not say again what `socket` and the like are, once its page has.
+-- A comment in the line before its fence says where it is different:
+--   <!-- lua: continues -->  together with the blocks before it, as one program
+--   <!-- lua: server -->     it serves until Ctrl-C; port 8080 or 7000 is a free one here
+--   <!-- lua: fragment -->   it cannot run alone: it only has to compile
+
+local helper = require "helper"
+local http = require "gevent.http"
+local process = require "helper_process"
+local socket = require "gevent.socket"
+local subprocess = require "gevent.subprocess"
+local it = helper.it
+
+local pages = helper.files("docs", ".md")
+pages[#pages + 1] = "README.md"
+
+-- Blocks ----------------------------------------------------------------------------------
+
+--- {kind =, code =, line =} of each block of Lua in a page.
+local function blocks_of(text)
+  local blocks, block, former, n = {}, nil, "", 0
+  for line in (text .. "\n"):gmatch("(.-)\n") do
+    n = n + 1
+    if block and line == "```" then
+      block.code = table.concat(block, "\n") .. "\n"
+      blocks[#blocks + 1] = block
+      block = nil
+    elseif block then
+      block[#block + 1] = line
+    elseif line == "```lua" then
+      block = {kind = former:match("^<!%-%- lua: (%a+) %-%->$") or "alone", line = n + 1}
+    end
+    former = line
+  end
+  return blocks
+end
+
+--- The blocks that are one program, as one.
+local function programs_of(text)
+  local programs = {}
+  for _, block in ipairs(blocks_of(text)) do
+    if block.kind == "continues" then
+      local last = programs[#programs]
+      last.code = last.code .. block.code
+    else
+      programs[#programs + 1] = block
+    end
+  end
+  return programs
+end
+
+-- Runs before a block, in its line 1.
+local PRELUDE = [[setmetatable(_G, {__index = function(_, name)
+  if name == "gevent" then return require "gevent" end
+  local path = package.searchpath("gevent." .. name, package.path)
+  return path and require("gevent." .. name)
+end})]]
+PRELUDE = PRELUDE:gsub("\n%s*", " ") .. " "
+
+local function free_port()
+  local listener <close> = assert(socket.create_server("127.0.0.1:0"))
+  return (select(2, listener:getsockname()))
+end
+
+local function write(code)
+  local path = os.tmpname() .. ".lua"
+  local f <close> = assert(io.open(path, "w"))
+  assert(f:write(PRELUDE, code))
+  return path
+end
+
+--- Runs it until it listens, connects, and ends it by Ctrl-C.
+local function serve(code)
+  local port = free_port()
+  local path = write((code:gsub("([:%D])8080%f[%D]", "%1" .. port)
+    :gsub("([:%D])7000%f[%D]", "%1" .. port)))
+  local child <close> = assert(subprocess.Popen(process.command(path),
+    {stderr = subprocess.PIPE, stdout = subprocess.DEVNULL}))
+  helper.wait_until(function()
+    local sock = socket.create_connection("127.0.0.1", port)
+    if sock then sock:close() end
+    if not sock and child:poll() then
+      error("it has ended: " .. child.stderr:read("a"))
+    end
+    return sock
+  end, 10)
+  child:send_signal("INT")
+  local text = child.stderr:read("a")
+  local code_ = child:wait()
+  os.remove(path)
+  if code_ ~= 0 then assert.matches("interrupted!", text) end
+end
+
+local checks = {}
+
+function checks.fragment(code, name) assert(load(code, name)) end
+
+checks.server = serve
+
+function checks.alone(code, name)
+  local path = write(code)
+  local status, _, err = helper.run_lua(path)
+  os.remove(path)
+  assert.equal(0, status, name .. ": " .. err)
+end
+
+for _, path in ipairs(pages) do
+  local text = helper.slurp(path)
+  local programs = programs_of(text)
+
+  describe(path, function()
+    for _, program in ipairs(programs) do
+      local name = ("%s:%d"):format(path, program.line)
+      it("runs: line " .. program.line, function()
+        local check = assert(checks[program.kind], "unknown kind " .. program.kind)
+        check(program.code, name)
+      end, {deadline = 30})
+    end
+
+    it("has no Lua outside of fences", function()
+      for line in text:gsub("```.-\n```", ""):gmatch("[^\n]+") do
+        assert.not_matches("^    local [%w_, <>]+ = ", line)
+        assert.not_matches("^    .*= ?require", line)
+      end
+    end)
+  end)
+end
+
+-- Links -----------------------------------------------------------------------------------
+
+--- The text without what is code.
+local function prose(text)
+  return (text:gsub("```.-\n```", ""):gsub("\n    [^\n]*", "\n"):gsub("`[^`\n]*`", "x"))
+end
+
+--- What a heading is called in links, as on the well-known sites.
+local function anchor(heading)
+  return (heading:lower():gsub("[^%w%s_-]", ""):gsub(" ", "-"))
+end
+
+local function has_anchor(path, name)
+  for heading in ("\n" .. helper.slurp(path)):gmatch("\n#+ ([^\n]+)") do
+    if anchor(heading) == name then return true end
+  end
+  return false
+end
+
+describe("links", function()
+  for _, path in ipairs(pages) do
+    it("of " .. path .. " lead somewhere", function()
+      local here = path:match("^.*/") or ""
+      for target in prose(helper.slurp(path)):gmatch("%]%(([^)%s]+)%)") do
+        if not target:find("^https?://[%w.-]+/?") then
+          local file, name = target:match("^([^#]*)#?(.*)$")
+          local at = file == "" and path or here .. file
+          at = at:gsub("[^/]+/%.%./", "")
+          local found = io.open(at)
+          assert.is_truthy(found, target)
+          found:close()
+          if name ~= "" then assert.is_true(has_anchor(at, name), target) end
+        end
+      end
+    end)
+  end
+
+  it("of the README lead to every page, and every page is reachable", function()
+    local readme = helper.slurp "README.md"
+    for _, path in ipairs(pages) do
+      if path ~= "README.md" then
+        assert.is_truthy(readme:find("(" .. path .. ")", 1, true), path)
+      end
+    end
+  end)
+end)
+
+-- Names -----------------------------------------------------------------------------------
+
+-- What a page calls by a short name.
+local MODULES = {
+  gevent = "gevent", http = "gevent.http", ssl = "gevent.ssl",
+  websocket = "gevent.websocket", wsapi = "gevent.wsapi",
+  subprocess = "gevent.subprocess", fileobject = "gevent.fileobject",
+  workers = "gevent.workers", systemd = "gevent.systemd", backdoor = "gevent.backdoor",
+  resolver = "gevent.resolver", monkey = "gevent.monkey",
+}
+
+-- Modules of others, and names of Python's gevent.
+local THEIRS = {
+  ["ssl.https"] = true, ["ssl.core"] = true, ["ssl.context"] = true, ["ssl.wrap"] = true,
+  ["ssl.newcontext"] = true, ["ssl.config"] = true, ["gevent.pywsgi"] = true,
+  -- made when first asked for
+  ["fileobject.stdin"] = true, ["fileobject.stdout"] = true, ["fileobject.stderr"] = true,
+}
+
+local function resolves(name)
+  if package.loaded[name] or package.searchpath(name, package.path) then return true end
+  local first, rest = name:match("^([%w_]+)%.(.+)$")
+  local module = MODULES[first]
+  local value = require(module)
+  if first == "gevent" then
+    local inner = rest:match("^[%w_]+")
+    if package.searchpath("gevent." .. inner, package.path) and rest:find(".", 1, true) then
+      value, rest = require("gevent." .. inner), rest:match("%.(.*)$")
+    end
+  end
+  for field in rest:gmatch("[^.]+") do
+    if type(value) ~= "table" and type(value) ~= "userdata" then return true end
+    local ok, next_value = pcall(function() return value[field] end)
+    if not ok or next_value == nil then return false end
+    value = next_value
+  end
+  return true
+end
+
+describe("names", function()
+  for _, path in ipairs(pages) do
+    it("of " .. path .. " are there", function()
+      local text = helper.slurp(path):gsub("<!%-%- theirs %-%->.-<!%-%- /theirs %-%->", "")
+      for code in text:gsub("```.-\n```", ""):gmatch("`([^`\n]+)`") do
+        for before, name in (" " .. code):gmatch("([^%w_.:/\"'-])([%a][%w_]*%.[%w_.]*[%w_])") do
+          local first = name:match("^[%w_]+")
+          if MODULES[first] and not THEIRS[name] and before ~= "@"
+            and not name:find("%.md$") and not name:find("%.lua$") and not name:find("%.c$")
+          then
+            assert.is_true(resolves(name), name)
+          end
+        end
+      end
+    end)
+  end
+end)
+
+-- The command's options are named in the documentation as it names them itself.
+describe("options of the command", function()
+  it("are those that it has", function()
+    local known = {}
+    for _, name in ipairs {"run", "serve", "repl", "backdoor"} do
+      for _, option in ipairs(require("gevent._cli." .. name).options) do
+        known[option[1]] = true
+      end
+    end
+    for _, path in ipairs {"README.md", "docs/deployment.md", "docs/tutorial.md"} do
+      for line in helper.slurp(path):gmatch("[^\n]*gevent serve[^\n]*") do
+        for option in line:gmatch("%f[%S](%-%-%a[%w-]*)") do
+          assert.is_true(known[option], path .. ": " .. option)
+        end
+      end
+    end
+    assert.is_truthy(http.Server)
+  end)
+end)
