@@ -23,6 +23,7 @@
 #include "core/park.h"
 
 enum { WATCH_SIGNAL = SIGURG };
+enum { SHORTEST = 1000000 }; /* ns between two looks */
 
 struct settings {
   int64_t blocking; /* ns without a switch: too long. 0: do not look */
@@ -87,7 +88,7 @@ static void on_signal(int signum) {
   (void)signum;
   if (!m) return;
   lua_State *L = m->hub->running ? m->hub->running : m->hub->L;
-  if (m->hooked == L) return;
+  if (m->hooked == L && lua_gethook(L) == blocked_hook) return;
   m->hook = lua_gethook(L);
   m->hook_mask = lua_gethookmask(L);
   m->hook_count = lua_gethookcount(L);
@@ -154,9 +155,9 @@ static void look(struct monitor *m, struct watch *w) {
 
 /* How long the thread sleeps, ns. */
 static int64_t interval(const struct settings *s) {
-  int64_t half = s->blocking / 2;
-  if (!s->blocking) return s->period;
-  return s->memory && s->period < half ? s->period : half;
+  int64_t time = s->blocking ? s->blocking / 2 : s->period;
+  if (s->memory && s->period < time) time = s->period;
+  return time > SHORTEST ? time : SHORTEST;
 }
 
 static void sleep_with_lock(struct monitor *m) {

@@ -168,13 +168,28 @@ static void keep_result(lua_State *L, struct task *t, bool ok) {
   if (t->result) memcpy(t->result, bytes, len);
 }
 
+static int make_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* Pushes the text of the error at idx, which may have no say in it. */
+static void push_text(lua_State *L, int idx) {
+  lua_pushvalue(L, idx);
+  lua_pushcfunction(L, make_text);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "an error that is a %s", luaL_typename(L, idx));
+}
+
 /* The error on the top is the result, with its traceback; an error that
  * cannot be copied as a text. */
 static void keep_error(lua_State *L, struct task *t) {
   lua_getfield(L, LUA_REGISTRYINDEX, TRACEBACK);
   if (gev_freeze(L, -2, 2, 0, "error") == 2) {
     lua_pop(L, 2);
-    luaL_tolstring(L, -2, NULL);
+    push_text(L, lua_absindex(L, -2));
     lua_insert(L, -2);
     gev_freeze(L, -2, 2, 0, "error");
   }
@@ -383,6 +398,12 @@ static int m_threads(lua_State *L) {
   return 1;
 }
 
+/* pool:forget(): what is under way will not be heard of */
+static int m_forget(lua_State *L) {
+  forget_tasks(check(L));
+  return 0;
+}
+
 /* pool:close(): idempotent. What is under way is forgotten. */
 static int m_close(lua_State *L) {
   struct pool *p = check(L);
@@ -428,6 +449,7 @@ static const luaL_Reg methods[] = {{"submit", m_submit},
                                    {"next", m_next},
                                    {"resize", m_resize},
                                    {"threads", m_threads},
+                                   {"forget", m_forget},
                                    {"close", m_close},
                                    {"__gc", m_close},
                                    {NULL, NULL}};

@@ -22,6 +22,7 @@ enum kind { IO, TIMER, SIGNAL, ASYNC, IDLE, PREPARE, CHECK, STAT, FED, KINDS };
 struct watcher {
   const struct gev_class *cls;
   struct gev_hub *hub;
+  struct gev_closer closer; /* in the hub */
   struct gev_task task;   /* in the ready queue while an event is pending */
   struct gev_alarm alarm; /* of a timer */
   uv_handle_t *handle;    /* of the others; NULL: none yet, or closed */
@@ -189,6 +190,14 @@ static void stop(struct watcher *w) {
     stop_handle(w);
 }
 
+/* The loop goes, and the handle with it: the watcher may be started again. */
+static void hub_closes(struct gev_closer *c) {
+  struct watcher *w = gev_container(c, struct watcher, closer);
+  if (!w->handle) return;
+  stop(w);
+  release(w->hub->L, w);
+}
+
 /* --- the function -------------------------------------------------------- */
 
 static void set_time(lua_State *L, const char *name, uv_timespec_t t) {
@@ -300,6 +309,7 @@ static int m_close(lua_State *L) {
   m_stop(L);
   if (w->closed) return 0;
   w->closed = true;
+  gev_unlink(&w->closer.link);
   gev_handle_close(w->handle);
   if (w->kind == IO) close(w->number);
   free(w->path);
@@ -340,7 +350,7 @@ static int m_index(lua_State *L) {
   else if (!strcmp(key, "kind"))
     lua_pushstring(L, kinds[w->kind].name);
   else
-    luaL_getmetafield(L, 1, key);
+    return luaL_getmetafield(L, 1, key) != LUA_TNIL;
   return 1;
 }
 
@@ -399,6 +409,8 @@ static int lib_new(lua_State *L) {
     if (w->number < 0) return gev_fail(L, errno);
   }
   w->closed = false;
+  w->closer.close = hub_closes;
+  gev_list_append(&w->hub->closers, &w->closer.link);
   return 1;
 }
 
