@@ -300,6 +300,12 @@ describe("ThreadPool", function()
     end)
   end)
 
+  it("sets no hook, which would slow down each instruction", function()
+    with(1, function(pool)
+      assert.is_nil(pool:apply(function() return (debug.gethook()) end))
+    end)
+  end)
+
   it("joins when its scope is left", function()
     local result
     do
@@ -354,6 +360,36 @@ describe("a state that ends", function()
     ]]
     assert.same({0, "end\n", ""}, {code, out, err})
     assert.is_true(core.monotonic() - start < 9)
+  end)
+
+  it("nor do pools that are killed; what computes in them ends", function()
+    local status <close> = io.open "/proc/self/status"
+    if not status then return pending "needs /proc" end
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local threadpool = require "gevent.threadpool"
+      local function threads()
+        for line in io.lines "/proc/self/status" do
+          local n = line:match "^Threads:%s+(%d+)"
+          if n then return tonumber(n) end
+        end
+      end
+      local before = threads()
+      for _ = 1, 20 do
+        local pool = threadpool.ThreadPool(2)
+        pool:spawn(function() while true do end end)
+        pool:spawn(function() while true do pcall(function() while true do end end) end end)
+        gevent.sleep(0.001)
+        pool:kill()
+      end
+      local tries = 0
+      while threads() > before and tries < 2000 do
+        tries = tries + 1
+        gevent.sleep(0.01)
+      end
+      print(threads() == before)
+    ]]
+    assert.same({0, "true\n", ""}, {code, out, err})
   end)
 
   it("nor does hub:destroy; the pool goes on after it", function()
