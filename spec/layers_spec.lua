@@ -27,7 +27,7 @@ local PURE = {
 -- State that belongs to the process by its nature.
 local PROCESS_STATE = {
   ["csrc/core/interrupt.c"] = "the handler of SIGINT",
-  ["csrc/io/monitor.c"] = "the handler of SIGURG",
+  ["csrc/io/nudge.c"] = "the handler of SIGURG",
 }
 
 local FORBIDDEN = {

@@ -282,6 +282,30 @@ describe("ThreadPool", function()
     assert.is_true(pool:join())
   end)
 
+  it("says of an error what can be said", function()
+    with(1, function(pool)
+      assert.error_matches(function()
+        pool:apply(function()
+          error(setmetatable({}, {__tostring = function() error "no" end}))
+        end)
+      end, "an error that is a table")
+      assert.error_matches(function()
+        pool:apply(function()
+          local t = {}
+          for i = 1, 900000 do t[i] = i end
+          return table.unpack(t)
+        end)
+      end, "stack overflow")
+      assert.error_matches(function() pool:join(-1) end, "#1 to 'join' %(seconds")
+    end)
+  end)
+
+  it("sets no hook, which would slow down each instruction", function()
+    with(1, function(pool)
+      assert.is_nil(pool:apply(function() return (debug.gethook()) end))
+    end)
+  end)
+
   it("joins when its scope is left", function()
     local result
     do
@@ -338,6 +362,36 @@ describe("a state that ends", function()
     assert.is_true(core.monotonic() - start < 9)
   end)
 
+  it("nor do pools that are killed; what computes in them ends", function()
+    local status <close> = io.open "/proc/self/status"
+    if not status then return pending "needs /proc" end
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local threadpool = require "gevent.threadpool"
+      local function threads()
+        for line in io.lines "/proc/self/status" do
+          local n = line:match "^Threads:%s+(%d+)"
+          if n then return tonumber(n) end
+        end
+      end
+      local before = threads()
+      for _ = 1, 20 do
+        local pool = threadpool.ThreadPool(2)
+        pool:spawn(function() while true do end end)
+        pool:spawn(function() while true do pcall(function() while true do end end) end end)
+        gevent.sleep(0.001)
+        pool:kill()
+      end
+      local tries = 0
+      while threads() > before and tries < 2000 do
+        tries = tries + 1
+        gevent.sleep(0.01)
+      end
+      print(threads() == before)
+    ]]
+    assert.same({0, "true\n", ""}, {code, out, err})
+  end)
+
   it("nor does hub:destroy; the pool goes on after it", function()
     local code, out, err = helper.run_lua [[
       local gevent = require "gevent"
@@ -345,9 +399,10 @@ describe("a state that ends", function()
       local lost = pool:spawn(function() while true do end end)
       gevent.sleep(0.01)
       gevent.get_hub():destroy()
-      print(pool:apply(function() return 1 end), lost:ready())
+      print(pcall(lost.get, lost))
+      print(#pool, pool:join(), pool:apply(function() return 1 end))
     ]]
-    assert.same({0, "1\tfalse\n", ""}, {code, out, err})
+    assert.same({0, "false\tthe hub was destroyed\n0\ttrue\t1\n", ""}, {code, out, err})
   end)
 
   it("a pool that nobody holds is collected, with its threads", function()
@@ -395,6 +450,31 @@ describe("a state that ends", function()
       print(mine:get(), lookup:get() ~= nil)
     ]]
     assert.same({0, "child's\n-9\nparent's\ttrue\n", ""}, {code, out, err})
+  end)
+
+  it("what the parent has under way takes no room in the child", function()
+    if os.getenv "GEVENT_SPEC_MODE" == "asan" then
+      return pending "ASan's allocator may be locked in the child"
+    end
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local os_ = require "gevent.os"
+      local pool = require("gevent.threadpool").ThreadPool(1)
+      local lost = pool:spawn("os", "execute", "exec sleep 10 <&- >&- 2>&-")
+      pool:spawn("os", "execute", "exec sleep 10 <&- >&- 2>&-")
+      gevent.sleep(0.01)
+      local from, to = os_.pipe()
+      local pid = assert(os_.fork())
+      if pid == 0 then
+        os_.nb_write(to, ("%s %s %s %s"):format(#pool, tostring(pool:join(0)),
+          pool:apply(function() return 1 end), select(2, pcall(lost.get, lost))))
+        gevent.sleep(60) -- to be killed, lest the parent's states count as leaks
+      end
+      print(os_.nb_read(from, 100, 20))
+      os.execute("kill -9 " .. pid)
+      print(select(2, os_.waitpid(pid)), #pool)
+    ]]
+    assert.same({0, "0 true 1 left in the parent by fork\n-9\t2\n", ""}, {code, out, err})
   end)
 
   it("the hub has a pool", function()

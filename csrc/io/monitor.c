@@ -1,14 +1,9 @@
 /* io/monitor.c - layer: io. A thread that watches a hub: does one greenlet keep
  * the others waiting, does the process take too much memory?
  *
- * Two threads must not touch one Lua state. So the watching thread sends the
- * hub's thread a signal, SIGURG, which does no harm to who does not expect it;
- * the handler sets a hook, as the handler of the lua program does for Ctrl-C,
- * and the hook, called at the next instruction, says where that is. What is to
- * be said of memory goes by the loop.
- *
- * NOTE: the disposition of a signal is of the process, hence the static below;
- * which monitor is meant each thread knows for itself. */
+ * Two threads must not touch one Lua state. So the watching thread nudges the
+ * hub's, which sets a hook, and the hook, called at the next instruction, says
+ * where that is. What is to be said of memory goes by the loop. */
 #include "io/monitor.h"
 
 #include <errno.h>
@@ -21,8 +16,9 @@
 #include <time.h>
 
 #include "core/park.h"
+#include "io/nudge.h"
 
-enum { WATCH_SIGNAL = SIGURG };
+enum { SHORTEST = 1000000 }; /* ns between two looks */
 
 struct settings {
   int64_t blocking; /* ns without a switch: too long. 0: do not look */
@@ -36,12 +32,14 @@ struct monitor {
   struct gev_closer closer;
   struct gev_task task; /* in the ready queue: to report on memory */
   uv_async_t *async;    /* NULL: does not run */
-  pthread_t hub_thread, thread;
+  struct gev_nudge nudge; /* of the hub's thread */
+  pthread_t thread;
   pthread_mutex_t lock; /* for stop, and for the async's end */
   pthread_cond_t wake;
   bool stop;
   struct settings set;
   _Atomic size_t usage; /* bytes, of the last look that had something to say */
+  _Atomic bool asked;   /* the hub's thread is to say where it is */
   _Atomic int64_t since; /* when what blocks has begun to */
   lua_Hook hook; /* the user's, while ours is set */
   int hook_mask, hook_count;
@@ -49,8 +47,7 @@ struct monitor {
 };
 static const struct gev_class monitor_class = {"monitor", NULL, NULL};
 
-static _Thread_local struct monitor *watching;
-static const char report_key = 0;
+static const char report_key = 0, monitor_key = 0;
 
 /* --- in the hub's thread: the report on who blocks ----------------------- */
 
@@ -63,8 +60,10 @@ static void call_report(lua_State *L, int nargs) {
 }
 
 static void blocked_hook(lua_State *L, lua_Debug *ar) {
-  struct monitor *m = watching;
   (void)ar;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &monitor_key);
+  struct monitor *m = lua_touserdata(L, -1);
+  lua_pop(L, 1);
   if (!m || m->hooked != L) { /* the monitor is gone */
     lua_sethook(L, NULL, 0, 0);
     return;
@@ -82,12 +81,12 @@ static void blocked_hook(lua_State *L, lua_Debug *ar) {
   call_report(L, 4);
 }
 
-static void on_signal(int signum) {
-  struct monitor *m = watching;
-  (void)signum;
-  if (!m) return;
+/* Nudges may come without cause: who asks is known by `asked`. */
+static void look_up(struct gev_nudge *n) {
+  struct monitor *m = gev_container(n, struct monitor, nudge);
+  if (!atomic_exchange(&m->asked, false)) return;
   lua_State *L = m->hub->running ? m->hub->running : m->hub->L;
-  if (m->hooked == L) return;
+  if (m->hooked == L && lua_gethook(L) == blocked_hook) return;
   m->hook = lua_gethook(L);
   m->hook_mask = lua_gethookmask(L);
   m->hook_count = lua_gethookcount(L);
@@ -131,7 +130,8 @@ static void look_at_hub(struct monitor *m, struct watch *w, int64_t now) {
   } else if (!w->reported && now - w->since >= m->set.blocking) {
     w->reported = true;
     atomic_store(&m->since, w->since);
-    pthread_kill(m->hub_thread, WATCH_SIGNAL);
+    atomic_store(&m->asked, true);
+    gev_nudge_send(&m->nudge);
   }
 }
 
@@ -154,9 +154,9 @@ static void look(struct monitor *m, struct watch *w) {
 
 /* How long the thread sleeps, ns. */
 static int64_t interval(const struct settings *s) {
-  int64_t half = s->blocking / 2;
-  if (!s->blocking) return s->period;
-  return s->memory && s->period < half ? s->period : half;
+  int64_t time = s->blocking ? s->blocking / 2 : s->period;
+  if (s->memory && s->period < time) time = s->period;
+  return time > SHORTEST ? time : SHORTEST;
 }
 
 static void sleep_with_lock(struct monitor *m) {
@@ -203,11 +203,18 @@ static void init_wake(struct monitor *m) {
   pthread_mutex_init(&m->lock, NULL);
 }
 
+static void unwatch(struct monitor *m) {
+  lua_State *L = m->hub->L;
+  gev_nudge_leave(&m->nudge);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &monitor_key);
+}
+
 /* The child of a fork has no monitor. */
 static void hub_forked(struct gev_closer *c) {
   struct monitor *m = gev_container(c, struct monitor, closer);
   m->stop = true;
-  if (watching == m) watching = NULL;
+  unwatch(m);
   gev_unlink(&m->closer.link);
   gev_unlink(&m->task.link);
 }
@@ -227,10 +234,7 @@ static int open_async(lua_State *L, struct monitor *m) {
 
 static int start_thread(struct monitor *m) {
   sigset_t all, former;
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  sigaction(WATCH_SIGNAL, &action, NULL);
-  m->hub_thread = pthread_self();
+  gev_nudge_enter(&m->nudge, look_up);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &former);
   int err = pthread_create(&m->thread, NULL, thread_main, m);
@@ -255,7 +259,7 @@ static int m_close(lua_State *L) {
   struct monitor *m = check(L);
   if (m->stop) return 0;
   end_thread(m);
-  if (watching == m) watching = NULL;
+  unwatch(m);
   close_async(m);
   gev_unlink(&m->task.link);
   gev_unlink(&m->closer.link);
@@ -294,14 +298,16 @@ static int lib_new(lua_State *L) {
   init_wake(m);
   m->stop = false;
   gev_list_append(&m->hub->closers, &m->closer.link);
+  lua_pushlightuserdata(L, m);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &monitor_key);
   err = start_thread(m);
   if (err) {
     m->stop = true;
+    unwatch(m);
     gev_unlink(&m->closer.link);
     close_async(m);
     return gev_fail(L, err);
   }
-  watching = m;
   return 1;
 }
 

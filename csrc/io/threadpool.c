@@ -4,21 +4,22 @@
  *
  * The userdata owns its tasks until they are taken by `next`. A task that is
  * under way keeps the hub alive. Collected or closed, the pool forgets its
- * tasks; a thread in Lua code ends at its next look, one in a C function when
- * that returns: nobody waits for it. */
+ * tasks; a thread in Lua code is nudged and ends, one in a C function (or in a
+ * coroutine) when that returns: nobody waits for it. */
 #include "io/threadpool.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/frozen.h"
 #include "core/park.h"
+#include "io/nudge.h"
 #include "io/workers.h"
 
 enum { IDLE = 5 };       /* seconds that a thread waits for more work */
-enum { LOOK = 100000 };  /* instructions between two looks at the pool */
 enum { FUNCTIONS = 256 }; /* that a thread keeps loaded */
 
 struct pool {
@@ -59,10 +60,30 @@ struct paths {
 static const char functions_key = 0;
 #define TRACEBACK "gevent.traceback" /* of the last error; registry */
 
+/* What a thread has. */
+struct worker {
+  struct gev_nudge nudge; /* first */
+  lua_State *L;
+  _Atomic bool stopped;
+};
+
+/* Stays: no pcall gets round it. */
 static void stop_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
-  if (gev_workers_closed(*(struct gev_workers **)lua_getextraspace(L)))
-    luaL_error(L, "the thread pool was closed");
+  luaL_error(L, "the thread pool was closed");
+}
+
+static void nudged(struct gev_nudge *n) {
+  struct worker *w = (struct worker *)n;
+  if (!atomic_load(&w->stopped)) return;
+  lua_sethook(w->L, stop_hook,
+              LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+static void stop(void *local) {
+  struct worker *w = local;
+  atomic_store(&w->stopped, true);
+  gev_nudge_send(&w->nudge);
 }
 
 static void set_path(lua_State *L, const char *name, const char *text,
@@ -84,21 +105,33 @@ static int setup(lua_State *L) {
   return 0;
 }
 
-static void *begin(struct gev_workers *p) {
+static lua_State *new_state(struct gev_workers *p) {
   lua_State *L = luaL_newstate();
   if (!L) return NULL;
-  *(struct gev_workers **)lua_getextraspace(L) = p;
   lua_pushcfunction(L, setup);
   lua_pushlightuserdata(L, p);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    lua_close(L);
-    return NULL;
-  }
-  lua_sethook(L, stop_hook, LUA_MASKCOUNT, LOOK);
-  return L;
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return L;
+  lua_close(L);
+  return NULL;
 }
 
-static void end(void *local) { lua_close(local); }
+static void *begin(struct gev_workers *p) {
+  struct worker *w = calloc(1, sizeof *w);
+  if (!w || !(w->L = new_state(p))) {
+    free(w);
+    return NULL;
+  }
+  gev_nudge_enter(&w->nudge, nudged);
+  return w;
+}
+
+static void end(void *local) {
+  struct worker *w = local;
+  gev_nudge_leave(&w->nudge);
+  lua_sethook(w->L, NULL, 0, 0);
+  lua_close(w->L);
+  free(w);
+}
 
 /* Replaces the module and the name on the top by the function. */
 static void find_named(lua_State *L) {
@@ -168,13 +201,28 @@ static void keep_result(lua_State *L, struct task *t, bool ok) {
   if (t->result) memcpy(t->result, bytes, len);
 }
 
+static int make_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* Pushes the text of the error at idx, which may have no say in it. */
+static void push_text(lua_State *L, int idx) {
+  lua_pushvalue(L, idx);
+  lua_pushcfunction(L, make_text);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushfstring(L, "an error that is a %s", luaL_typename(L, idx));
+}
+
 /* The error on the top is the result, with its traceback; an error that
  * cannot be copied as a text. */
 static void keep_error(lua_State *L, struct task *t) {
   lua_getfield(L, LUA_REGISTRYINDEX, TRACEBACK);
   if (gev_freeze(L, -2, 2, 0, "error") == 2) {
     lua_pop(L, 2);
-    luaL_tolstring(L, -2, NULL);
+    push_text(L, lua_absindex(L, -2));
     lua_insert(L, -2);
     gev_freeze(L, -2, 2, 0, "error");
   }
@@ -218,8 +266,8 @@ static int run_protected(lua_State *L) {
 
 /* A failure here is that there is no memory for the result: it has none. */
 static void run(struct gev_work *w, void *local) {
-  lua_State *L = local;
-  if (!L) return;
+  if (!local) return;
+  lua_State *L = ((struct worker *)local)->L;
   lua_pushcfunction(L, run_protected);
   lua_pushlightuserdata(L, w);
   lua_pcall(L, 1, 0, 0);
@@ -256,7 +304,7 @@ static void answered(struct gev_hub *h, struct gev_work *w) {
 }
 
 static const struct gev_workers_ops worker_ops = {run, answered, free_task,
-                                                  begin, end};
+                                                  begin, end, stop};
 
 static struct paths *copy_paths(lua_State *L) {
   struct paths *paths;
@@ -383,6 +431,12 @@ static int m_threads(lua_State *L) {
   return 1;
 }
 
+/* pool:forget(): what is under way will not be heard of */
+static int m_forget(lua_State *L) {
+  forget_tasks(check(L));
+  return 0;
+}
+
 /* pool:close(): idempotent. What is under way is forgotten. */
 static int m_close(lua_State *L) {
   struct pool *p = check(L);
@@ -428,6 +482,7 @@ static const luaL_Reg methods[] = {{"submit", m_submit},
                                    {"next", m_next},
                                    {"resize", m_resize},
                                    {"threads", m_threads},
+                                   {"forget", m_forget},
                                    {"close", m_close},
                                    {"__gc", m_close},
                                    {NULL, NULL}};

@@ -342,7 +342,7 @@ static int m_index(lua_State *L) {
   else if (!strcmp(key, "kind"))
     lua_pushstring(L, kinds[w->kind].name);
   else
-    luaL_getmetafield(L, 1, key);
+    return luaL_getmetafield(L, 1, key) != LUA_TNIL;
   return 1;
 }
 

@@ -12,6 +12,7 @@ struct gev_workers {
   pthread_cond_t work;
   struct gev_link queue;   /* work that no thread has begun */
   struct gev_link answers; /* work that is done, for the hub */
+  struct gev_link members; /* the threads that take work */
   unsigned queued, idle, size;
   unsigned threads, alive; /* that take work; that have not ended yet */
   bool closed;       /* the owner has gone; the threads end */
@@ -35,6 +36,12 @@ static void free_workers(struct gev_workers *p) {
   free(p->shared);
   free(p);
 }
+
+/* A thread, on its own stack. */
+struct member {
+  struct gev_link link;
+  void *local;
+};
 
 /* --- the threads --------------------------------------------------------- */
 
@@ -69,7 +76,9 @@ static struct gev_work *next_work(struct gev_workers *p) {
 static void *thread_main(void *arg) {
   struct gev_workers *p = arg;
   void *local = p->ops->begin ? p->ops->begin(p) : NULL;
+  struct member self = {.local = local};
   lock(p);
+  gev_list_append(&p->members, &self.link);
   for (struct gev_work *w; (w = next_work(p)) != NULL;) {
     unlock(p);
     p->ops->run(w, local);
@@ -82,6 +91,7 @@ static void *thread_main(void *arg) {
     if (p->async) uv_async_send(p->async);
   }
   p->threads--;
+  gev_unlink(&self.link);
   unlock(p);
   if (local) p->ops->end(local);
   lock(p);
@@ -221,6 +231,7 @@ static void hub_forked(struct gev_closer *c) {
   p->generation++;
   for (int i = 0; i < 2; i++)
     while (!gev_list_empty(lists[i])) gev_unlink(lists[i]->next);
+  gev_list_init(&p->members);
   p->queued = p->idle = p->threads = p->alive = p->wanted = 0;
 }
 
@@ -233,6 +244,7 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
   init_locks(p);
   gev_list_init(&p->queue);
   gev_list_init(&p->answers);
+  gev_list_init(&p->members);
   p->size = size;
   p->hub = h;
   p->closer.close = hub_closes;
@@ -246,21 +258,24 @@ struct gev_workers *gev_workers_new(struct gev_hub *h, unsigned size,
 
 void *gev_workers_shared(const struct gev_workers *p) { return p->shared; }
 
+/* With the lock: none of them ends meanwhile. */
+static void stop_members(struct gev_workers *p) {
+  if (!p->ops->stop) return;
+  for (struct gev_link *l = p->members.next; l != &p->members; l = l->next) {
+    struct member *m = gev_container(l, struct member, link);
+    if (m->local) p->ops->stop(m->local);
+  }
+}
+
 void gev_workers_close(struct gev_workers *p) {
   gev_unlink(&p->closer.link);
   lock(p);
   p->closed = true;
+  stop_members(p);
   pthread_cond_broadcast(&p->work);
   bool last = p->alive == 0;
   unlock(p);
   if (last) free_workers(p);
-}
-
-bool gev_workers_closed(struct gev_workers *p) {
-  lock(p);
-  bool closed = p->closed;
-  unlock(p);
-  return closed;
 }
 
 void gev_workers_resize(struct gev_workers *p, unsigned size) {

@@ -34,6 +34,9 @@ struct gev_workers_ops {
    * returns NULL, and run sees it. */
   void *(*begin)(struct gev_workers *p);
   void (*end)(void *local);
+  /* In any thread, when the workers are closed: what `local` runs is not
+   * wanted any more. May be NULL. */
+  void (*stop)(void *local);
 };
 
 /* `shared` must outlive the threads: it is malloc'ed, or NULL, and freed with
@@ -55,8 +58,6 @@ void gev_workers_forget(struct gev_work *w);
 /* The threads end after what they have begun. The owner has forgotten all
  * work before. */
 void gev_workers_close(struct gev_workers *p);
-/* Are they closed? For long work that looks now and then. Any thread. */
-bool gev_workers_closed(struct gev_workers *p);
 /* At most so many threads; those that are too many end when they are idle. */
 void gev_workers_resize(struct gev_workers *p, unsigned size);
 unsigned gev_workers_threads(struct gev_workers *p);

@@ -96,7 +96,8 @@ static void answered(struct gev_hub *h, struct gev_work *w) {
 }
 
 static const struct gev_workers_ops worker_ops = {run_job, answered, free_job,
-                                                  NULL, NULL};
+                                                  NULL, NULL,
+                                                  NULL};
 
 static int push(lua_State *L, const struct gev_lookup *l) {
   const struct job *job = ((const struct request *)l)->job;

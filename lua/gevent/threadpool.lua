@@ -95,32 +95,65 @@ local function leave(self)
   if self._count == 0 then self._empty:set() end
 end
 
+-- Sets what a task has returned; returns its error and traceback.
+local function deliver(result, ok, bytes)
+  if not bytes then return "not enough memory in a thread" end
+  if not ok then return core.thaw(bytes) end
+  result:set(core.thaw(bytes))
+end
+
 local function settle(self, id, ok, bytes)
   local result = self._results[id]
   local quiet = self._quiet[id]
   self._results[id], self._quiet[id] = nil, nil
   leave(self)
-  if ok then
-    result:set(core.thaw(bytes))
-  elseif not bytes then
-    result:set_exception("not enough memory in a thread")
-  else
-    local err
-    err, result.traceback = core.thaw(bytes)
-    if err == nil then err = "nil" end
-    result:set_exception(err)
-    if not quiet then core.report(result, err, result.traceback) end
-  end
+  local fine, err, traceback = pcall(deliver, result, ok, bytes)
+  if fine and ok then return end
+  if err == nil then err = "nil" end
+  result.traceback = traceback
+  result:set_exception(err)
+  if not quiet then core.report(result, err, traceback) end
 end
 
 -- Takes what the threads have done, as long as they do something.
-local function dispatch(self)
+local function take(self)
   for id, ok, bytes in self._threads.next, self._threads do
     local fine, err = pcall(settle, self, id, ok, bytes)
     if not fine then core.report(self, err) end
   end
+end
+
+-- Nobody will hear of what is under way.
+local function lose(self, message)
+  self._threads:forget()
+  take(self)
+  for id, result in pairs(self._results) do
+    self._results[id], self._quiet[id] = nil, nil
+    leave(self)
+    result:set_exception(message)
+  end
+end
+
+-- It does not end before its tasks, unless hub:destroy unwinds it.
+local Dispatcher = {__close = function(job)
+  if job.pool._count > 0 then lose(job.pool, "the hub was destroyed") end
+end}
+
+local function dispatch(self)
+  local _ <close> = setmetatable({pool = self}, Dispatcher)
+  take(self)
   self._dispatcher = nil
 end
+
+-- The child of a fork has the pools, without the parent's tasks.
+local pools = setmetatable({}, {__mode = "k"})
+core.fork_hooks = core.fork_hooks or {}
+table.insert(core.fork_hooks, function()
+  for pool in pairs(pools) do
+    pool._dispatcher = nil
+    lose(pool, "left in the parent by fork")
+  end
+end)
 
 local function submit(self, quiet, code, ...)
   if self._closed then error("the thread pool is closed", 0) end
@@ -222,6 +255,9 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function ThreadPool:join(timeout)
+  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
+    error("bad argument #1 to 'join' (seconds must be a number >= 0)", 2)
+  end
   return core.eventwait(self._empty, timeout, "ThreadPool:join")
 end
 
@@ -230,12 +266,8 @@ end
 function ThreadPool:kill()
   if self._closed then return end
   self._closed = true
+  lose(self, "the thread pool was closed")
   self._threads:close()
-  for id, result in pairs(self._results) do
-    self._results[id] = nil
-    leave(self)
-    result:set_exception("the thread pool was closed")
-  end
 end
 
 ThreadPool.close = ThreadPool.kill
@@ -262,13 +294,15 @@ local function new(maxsize)
   checksize(maxsize, 2)
   local empty = core.Event()
   empty:set()
-  return setmetatable({
+  local self = setmetatable({
     _threads = core.newthreadpool(maxsize), _maxsize = maxsize,
     _slots = core.Semaphore(maxsize + 1),
     _surplus = 0, -- slots to be taken back, after the pool was made smaller
     _results = {}, _quiet = {}, _next = 1, -- AsyncResults by the number of the task
     _count = 0, _empty = empty, _closed = false, _dispatcher = nil,
   }, ThreadPool)
+  pools[self] = true
+  return self
 end
 
 return {ThreadPool = new}
