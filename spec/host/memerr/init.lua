@@ -1,0 +1,62 @@
+-- What the scripts of memerr.c share: run first in each state, before memory
+-- fails.
+local PATIENCE = tonumber(os.getenv "MEMERR_PATIENCE") or 10 -- seconds
+local COUNTS = {"greenlets", "handles", "timers", "ready", "refs"}
+local heard = false -- whether a report told of lacking memory
+
+-- Where the hub reports what greenlets died of; needs no memory.
+local stream = {}
+function stream:write(...)
+  for i = 1, select("#", ...) do
+    local part = select(i, ...)
+    if type(part) == "string" and part:find("not enough memory", 1, true) then
+      heard = true
+    end
+  end
+  return self
+end
+
+--- The function of a script that uses gevent: `fn` must not take for ever,
+-- whatever fails in it.
+function _G.guarded(fn)
+  local gevent = require "gevent"
+  gevent.get_hub().exception_stream = stream
+  return function()
+    local late <close> = gevent.Timeout.start_new(PATIENCE, "blocked for ever")
+    fn()
+  end
+end
+
+--- Is a lack of memory the cause of this error?
+function _G.lacked(err)
+  if err == "blocked for ever" then return false end
+  return heard or tostring(err):find("not enough memory", 1, true) ~= nil
+end
+
+local function count(hub)
+  local stats, text = hub:stats(), nil
+  for _, name in ipairs(COUNTS) do
+    if stats[name] > 0 then
+      text = ("%s%d %s "):format(text or "", stats[name], name)
+    end
+  end
+  return text
+end
+
+--- Ends the greenlets that are left and lets the loop close what is closing;
+-- returns what is in the hub then, as text, or nil.
+function _G.settle()
+  local gevent, core = package.loaded["gevent"], package.loaded["gevent._core"]
+  if not gevent then return end
+  local left
+  for _ = 1, 50 do
+    for _, greenlet in ipairs(core.greenlets()) do
+      if greenlet ~= gevent.getcurrent() then gevent.kill(greenlet) end
+    end
+    collectgarbage()
+    gevent.sleep(0.001)
+    left = count(core.hub)
+    if not left then break end
+  end
+  return left
+end
