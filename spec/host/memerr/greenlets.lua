@@ -60,8 +60,11 @@ return guarded(function()
 
   local flag = event.Event()
   local results = {}
-  gevent.spawn_later(0.001, flag.set, flag)
-  for object in gevent.iwait{flag, gevent.spawn(count, 2)} do
+  task(function()
+    gevent.sleep(0.001)
+    flag:set()
+  end)
+  for object in gevent.iwait{flag, task(count, 2)} do
     results[#results + 1] = object
   end
   assert(#results == 2)
@@ -73,5 +76,5 @@ return guarded(function()
   worker:start()
   assert(worker:get() == 42)
   assert(tostring(worker) and worker.spawn_tree_locals)
-  gevent.wait({gevent.spawn(gevent.idle)}, 5)
+  gevent.wait({task(gevent.idle)}, 5)
 end)

@@ -27,6 +27,17 @@ function _G.guarded(fn)
   end
 end
 
+--- A greenlet whose failure is the script's: it is raised in the main one.
+function _G.task(fn, ...)
+  local gevent, core = package.loaded["gevent"], package.loaded["gevent._core"]
+  local g = gevent.spawn(fn, ...)
+  local main = gevent.getcurrent()
+  g:rawlink(function(dead)
+    if dead.exception ~= nil then core.interrupt(main, dead.exception) end
+  end)
+  return g
+end
+
 --- Is a lack of memory the cause of this error?
 function _G.lacked(err)
   if err == "blocked for ever" then return false end
@@ -54,7 +65,7 @@ function _G.settle()
       if greenlet ~= gevent.getcurrent() then gevent.kill(greenlet) end
     end
     collectgarbage()
-    gevent.sleep(0.001)
+    pcall(gevent.sleep, 0.001) -- the failure of a task may be pending
     left = count(core.hub)
     if not left then break end
   end
