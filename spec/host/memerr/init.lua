@@ -4,6 +4,10 @@ local PATIENCE = tonumber(os.getenv "MEMERR_PATIENCE") or 10 -- seconds
 local COUNTS = {"greenlets", "handles", "timers", "ready", "refs"}
 local heard = false -- whether a report told of lacking memory
 
+-- Lua 5.4 spoils the metatable of its large buffers, for the life of the state,
+-- if memory fails in making it: it is made now.
+local _ = ("x"):rep(100000)
+
 -- Where the hub reports what greenlets died of; needs no memory.
 local stream = {}
 function stream:write(...)
