@@ -58,10 +58,7 @@ end
 -- Calls fn when what a pool has spawned is done: a greenlet, an AsyncResult.
 local function whendone(result, fn)
   if result.rawlink then return result:rawlink(fn) end
-  core.spawn_raw(function()
-    result:wait()
-    fn()
-  end)
+  core.spawn(result.wait, result):rawlink(fn)
 end
 
 -- Nothing more will come.

@@ -30,12 +30,11 @@ local function dump(fn, caller, level)
     end
     i = i + 1
   end
-  local ok, code = pcall(string.dump, fn)
-  if not ok then
+  if debug.getinfo(fn, "S").what == "C" then
     error(("bad argument #1 to '%s' (a C function: name it, as in \"string\", "
       .. "\"rep\")"):format(caller), level + 1)
   end
-  return code
+  return string.dump(fn)
 end
 
 -- The code that the first arguments name, and the other arguments.
@@ -95,11 +94,8 @@ local function leave(self)
   if self._count == 0 then self._empty:set() end
 end
 
-local function settle(self, id, ok, bytes)
-  local result = self._results[id]
-  local quiet = self._quiet[id]
-  self._results[id], self._quiet[id] = nil, nil
-  leave(self)
+-- Gives a result what its task has come to.
+local function setresult(result, quiet, ok, bytes)
   if ok then
     result:set(core.thaw(bytes))
   elseif not bytes then
@@ -116,24 +112,34 @@ end
 -- Takes what the threads have done, as long as they do something.
 local function dispatch(self)
   for id, ok, bytes in self._threads.next, self._threads do
-    local fine, err = pcall(settle, self, id, ok, bytes)
-    if not fine then core.report(self, err) end
+    local result, quiet = self._results[id], self._quiet[id]
+    self._results[id], self._quiet[id] = nil, nil
+    leave(self)
+    local fine, err = pcall(setresult, result, quiet, ok, bytes)
+    if not fine then result:set_exception(err) end
   end
   self._dispatcher = nil
 end
 
-local function submit(self, quiet, code, ...)
+-- Sees to it that somebody takes what the threads have done. One that fails,
+-- out of memory, has a successor.
+local function watch(self)
+  local dispatcher = self._dispatcher -- hub:destroy ends it
+  if dispatcher and not dispatcher.dead then return end
+  dispatcher = core.spawn(dispatch, self)
+  dispatcher:rawlink(self._failed)
+  self._dispatcher = dispatcher
+end
+
+local function submit(self, id, quiet, code, ...)
   if self._closed then error("the thread pool is closed", 0) end
-  local id = self._next
-  self._next = id + 1
-  local ok, message, errcode = self._threads:submit(id, code[1], code[2], ...)
-  if not ok then
-    if errcode then error(message, 0) end
-    error(("%s, which cannot be copied to a thread"):format(message), 0)
-  end
   local result = event.AsyncResult()
   self._results[id], self._quiet[id] = result, quiet
-  return result
+  watch(self)
+  local ok, message, errcode = self._threads:submit(id, code[1], code[2], ...)
+  if ok then return result end
+  if errcode then error(message, 0) end
+  error(("%s, which cannot be copied to a thread"):format(message), 0)
 end
 
 -- Waits for room, then sends a task. An error of a quiet one is not printed: it
@@ -141,17 +147,16 @@ end
 local function send(self, level, quiet, code, ...)
   if self._closed then error("the thread pool is closed", level + 1) end
   self._slots:acquire()
-  local ok, result = pcall(submit, self, quiet, code, ...)
+  local id = self._next
+  self._next = id + 1
+  local ok, result = pcall(submit, self, id, quiet, code, ...)
   if not ok then
+    self._results[id], self._quiet[id] = nil, nil
     self._slots:release()
     error(result, level + 1)
   end
   self._count = self._count + 1
   self._empty:clear()
-  local dispatcher = self._dispatcher -- hub:destroy ends it
-  if not dispatcher or dispatcher.dead then
-    self._dispatcher = core.spawn_raw(dispatch, self)
-  end
   return result
 end
 
@@ -261,13 +266,18 @@ local function new(maxsize)
   checksize(maxsize, 2)
   local empty = core.Event()
   empty:set()
-  return setmetatable({
+  local self
+  self = setmetatable({
     _threads = core.newthreadpool(maxsize), _maxsize = maxsize,
     _slots = core.Semaphore(maxsize + 1),
     _surplus = 0, -- slots to be taken back, after the pool was made smaller
     _results = {}, _quiet = {}, _next = 1, -- AsyncResults by the number of the task
     _count = 0, _empty = empty, _closed = false, _dispatcher = nil,
+    _failed = function(dispatcher)
+      if dispatcher.exception ~= nil then watch(self) end
+    end,
   }, ThreadPool)
+  return self
 end
 
 return {ThreadPool = new}

@@ -47,6 +47,7 @@ local REQUESTS = table.concat({
 return guarded(function()
   local srv <close> = http.Server("127.0.0.1:0", handle,
     {log = silent, error_log = silent})
+  srv._patience = 0.02
   assert(srv:start())
   local sock <close> = assert(socket.create_connection("127.0.0.1", srv.port))
   assert(sock:sendall(REQUESTS))

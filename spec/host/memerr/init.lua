@@ -27,6 +27,11 @@ function _G.guarded(fn)
   gevent.get_hub().exception_stream = stream
   return function()
     local late <close> = gevent.Timeout.start_new(PATIENCE, "blocked for ever")
+    if os.getenv "MEMERR_VERBOSE" then
+      local ok, err = xpcall(fn, debug.traceback)
+      if not ok then print(err) error(err, 0) end
+      return
+    end
     fn()
   end
 end
@@ -44,8 +49,9 @@ end
 
 --- Is a lack of memory the cause of this error?
 function _G.lacked(err)
-  if err == "blocked for ever" then return false end
-  return heard or tostring(err):find("not enough memory", 1, true) ~= nil
+  err = tostring(err)
+  if err:find("^blocked for ever") then return false end
+  return heard or err:find("not enough memory", 1, true) ~= nil
 end
 
 local function count(hub)

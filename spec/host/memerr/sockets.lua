@@ -18,6 +18,7 @@ local function streams()
   local srv <close> = server.StreamServer("127.0.0.1:0", function(sock)
     for line in sock:lines("L") do assert(sock:sendall(line)) end
   end, {error_log = silent})
+  srv._patience = 0.02
   assert(srv:start())
   local a <close> = assert(socket.create_connection("127.0.0.1", srv.port))
   assert(a:sendall("1\n2\n3\n4 and so on\n"))
@@ -88,6 +89,7 @@ local function datagrams()
   local srv <close> = server.DatagramServer("127.0.0.1:0", function(text, h, p)
     b:sendto(text:upper(), h, p)
   end)
+  srv._patience = 0.02
   assert(srv:start())
   assert(b:sendto("two", "127.0.0.1", srv.port))
   b:settimeout(0.2)

@@ -23,6 +23,7 @@ return guarded(function()
   of_client:set_alpn_protocols{"two"}
   local srv <close> = server.StreamServer("127.0.0.1:0", echo,
     {ssl_context = of_server, error_log = silent})
+  srv._patience = 0.02
   assert(srv:start())
   local session
   for _ = 1, 2 do
