@@ -109,26 +109,47 @@ local function setresult(result, quiet, ok, bytes)
   end
 end
 
+-- The task in hand is done with; unless kill has seen to it.
+local function settled(self)
+  local id = self._inhand
+  if self._results[id] then
+    self._results[id], self._quiet[id] = nil, nil
+    leave(self)
+  end
+  self._inhand = false
+end
+
 -- Takes what the threads have done, as long as they do something.
 local function dispatch(self)
   for id, ok, bytes in self._threads.next, self._threads do
+    self._inhand = id
     local result, quiet = self._results[id], self._quiet[id]
-    self._results[id], self._quiet[id] = nil, nil
-    leave(self)
     local fine, err = pcall(setresult, result, quiet, ok, bytes)
     if not fine then result:set_exception(err) end
+    settled(self)
   end
   self._dispatcher = nil
 end
 
--- Sees to it that somebody takes what the threads have done. One that fails,
--- out of memory, has a successor.
+-- Sees to it that somebody takes what the threads have done.
 local function watch(self)
   local dispatcher = self._dispatcher -- hub:destroy ends it
   if dispatcher and not dispatcher.dead then return end
   dispatcher = core.spawn(dispatch, self)
   dispatcher:rawlink(self._failed)
   self._dispatcher = dispatcher
+end
+
+-- The dispatcher lacked memory: so did the task that it had in hand, and the
+-- others go to a new one. Runs in the hub.
+local function failed(self, dispatcher)
+  if dispatcher.exception == nil then return end
+  if self._inhand then
+    local result = self._results[self._inhand]
+    if result then result:set_exception(dispatcher.exception) end
+    settled(self)
+  end
+  watch(self)
 end
 
 local function submit(self, id, quiet, code, ...)
@@ -273,9 +294,8 @@ local function new(maxsize)
     _surplus = 0, -- slots to be taken back, after the pool was made smaller
     _results = {}, _quiet = {}, _next = 1, -- AsyncResults by the number of the task
     _count = 0, _empty = empty, _closed = false, _dispatcher = nil,
-    _failed = function(dispatcher)
-      if dispatcher.exception ~= nil then watch(self) end
-    end,
+    _failed = function(dispatcher) failed(self, dispatcher) end,
+    _inhand = false, -- the number of the task whose result is being set
   }, ThreadPool)
   return self
 end

@@ -74,7 +74,9 @@ local function descriptors()
   assert(a:sendfds("x", {c}))
   local data, fds = b:recvfds(10, 1)
   assert(data == "x")
-  local sock <close> = assert(socket.fromfd(fds[1]))
+  local ok, sock = pcall(socket.fromfd, fds[1]) -- an error leaves it to us
+  if not ok then sock = assert(socket.fromfd(fds[1])) end
+  local _ <close> = sock
   assert(sock:sendall("through the other"))
   assert(d:recv(100) == "through the other")
 end
