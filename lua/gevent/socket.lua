@@ -162,14 +162,22 @@ local function connectany(host, port, source)
   return race(interlace(list), source)
 end
 
--- The same with TLS on top.
-local function connecttls(host, port, source, context, opts)
-  local sock, message, code = connectany(host, port, source)
-  if not sock then return nil, message, code end
+local function wrap(sock, host, context, opts)
   return context:wrap_socket(sock, {
     server_hostname = opts.server_hostname or host,
     session = opts.session,
   })
+end
+
+-- The same with TLS on top.
+local function connecttls(host, port, source, context, opts)
+  local sock, message, code = connectany(host, port, source)
+  if not sock then return nil, message, code end
+  local ok, tls
+  ok, tls, message, code = pcall(wrap, sock, host, context, opts)
+  if ok then return tls, message, code end
+  sock:close()
+  error(tls, 0)
 end
 
 -- The context that the option `ssl` stands for.

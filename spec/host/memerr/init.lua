@@ -27,22 +27,19 @@ function _G.guarded(fn)
   gevent.get_hub().exception_stream = stream
   return function()
     local late <close> = gevent.Timeout.start_new(PATIENCE, "blocked for ever")
-    if os.getenv "MEMERR_VERBOSE" then
-      local ok, err = xpcall(fn, debug.traceback)
-      if not ok then print(err) error(err, 0) end
-      return
-    end
     fn()
   end
 end
 
---- A greenlet whose failure is the script's: it is raised in the main one.
+--- A greenlet whose lack of memory is the script's: it is raised in the main one.
 function _G.task(fn, ...)
   local gevent, core = package.loaded["gevent"], package.loaded["gevent._core"]
   local g = gevent.spawn(fn, ...)
   local main = gevent.getcurrent()
   g:rawlink(function(dead)
-    if dead.exception ~= nil then core.interrupt(main, dead.exception) end
+    if tostring(dead.exception):find("not enough memory", 1, true) then
+      core.interrupt(main, dead.exception)
+    end
   end)
   return g
 end

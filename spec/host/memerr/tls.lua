@@ -4,7 +4,7 @@ local server = require "gevent.server"
 local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"
 
-local dir = assert(os.getenv "MEMERR_TLS", "MEMERR_TLS: the directory of a.pem, a.key")
+local dir = assert(os.getenv "MEMERR_TLS", "MEMERR_TLS: the directory of a.pem, a.key, ca.pem")
 local silent = {write = function() end}
 
 local function echo(sock)
@@ -19,7 +19,7 @@ return guarded(function()
   local of_server = assert(ssl.create_default_context{role = "server",
     cert = dir .. "/a.pem", key = dir .. "/a.key"})
   of_server:set_alpn_protocols{"one", "two"}
-  local of_client = assert(ssl.create_default_context{cafile = dir .. "/a.pem"})
+  local of_client = assert(ssl.create_default_context{cafile = dir .. "/ca.pem"})
   of_client:set_alpn_protocols{"two"}
   local srv <close> = server.StreamServer("127.0.0.1:0", echo,
     {ssl_context = of_server, error_log = silent})
