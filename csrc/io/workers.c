@@ -230,6 +230,7 @@ void *gev_workers_shared(const struct gev_workers *p) { return p->shared; }
 
 void gev_workers_close(struct gev_workers *p) {
   gev_unlink(&p->closer.link);
+  close_async(p); /* it points to what is freed below */
   lock(p);
   p->closed = true;
   pthread_cond_broadcast(&p->work);

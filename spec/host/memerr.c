@@ -25,6 +25,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of spec/c/preload/nomem.c: where that is loaded, the requests that fail are
+ * not Lua's but those of the libraries and our C, and their errors are of any
+ * kind. */
+__attribute__((weak)) void nomem_arm(long first, long last);
+__attribute__((weak)) void nomem_disarm(void);
+__attribute__((weak)) long nomem_requests(void);
+__attribute__((weak)) bool nomem_failed(void);
+__attribute__((weak)) void nomem_exempt(bool exempt);
+
 /* 0 unless this is a build with LeakSanitizer. */
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
 
@@ -43,6 +52,25 @@ __attribute__((noinline)) static void refused_here(struct memory *m) {
   m->failed = true;
 }
 
+static void arm(struct memory *m) {
+  if (nomem_arm)
+    nomem_arm(m->first, m->last);
+  else
+    m->armed = true;
+}
+
+static void disarm(struct memory *m) {
+  m->armed = false;
+  if (!nomem_arm) return;
+  nomem_disarm();
+  m->requests = nomem_requests();
+  m->failed = nomem_failed();
+}
+
+static bool failed(const struct memory *m) {
+  return nomem_failed ? nomem_failed() : m->failed;
+}
+
 static bool refused(struct memory *m) {
   if (!m->armed) return false;
   m->requests++;
@@ -56,11 +84,13 @@ static void *allocate(void *arg, void *block, size_t old, size_t size) {
   if (!block) old = 0;
   if (size > old && refused(m)) return NULL;
   void *made = NULL;
+  if (nomem_exempt) nomem_exempt(true);
   if (size == 0)
     free(block);
-  else if (!(made = realloc(block, size)))
-    return NULL;
-  m->bytes += size - old;
+  else
+    made = realloc(block, size);
+  if (nomem_exempt) nomem_exempt(false);
+  if (made || !size) m->bytes += size - old;
   return made;
 }
 
@@ -102,13 +132,14 @@ static const char *text(lua_State *L) { return luaL_tolstring(L, -1, NULL); }
 /* The first call, in which a request may fail. */
 static bool first_call(lua_State *L, struct memory *m) {
   lua_pushvalue(L, 1);
-  m->armed = true;
+  arm(m);
   int status = lua_pcall(L, 0, 0, 0);
-  if (status == LUA_OK) return true; /* stays armed, for what comes */
-  m->armed = false;
+  if (status == LUA_OK && !failed(m)) return true; /* stays armed */
+  disarm(m);
+  if (status == LUA_OK) return true;
   if (getenv("MEMERR_VERBOSE")) complain("ends by", text(L));
   if (!m->failed) return complain("fails by itself", text(L));
-  if (status != LUA_ERRMEM && !ask(L, "lacked"))
+  if (status != LUA_ERRMEM && !ask(L, nomem_arm ? "ended" : "lacked"))
     return complain("the error is another", text(L));
   return true;
 }
@@ -147,12 +178,12 @@ static bool run(const char *script, struct memory *m) {
   else
     ok = first_call(L, m);
   if (ok && (m->failed || !m->first)) {
-    m->armed = false;
+    disarm(m);
     ok = second_call(L);
   }
-  if (ok) lua_settop(L, 0);
+  lua_settop(L, 0);
   lua_close(L);
-  m->armed = false;
+  if (!m->failed) disarm(m);
   if (m->bytes) {
     char bytes[30];
     snprintf(bytes, sizeof bytes, "%zu", m->bytes);

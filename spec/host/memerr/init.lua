@@ -51,6 +51,11 @@ function _G.lacked(err)
   return heard or err:find("not enough memory", 1, true) ~= nil
 end
 
+--- Where it is not Lua that lacks memory, any error will do.
+function _G.ended(err)
+  return not tostring(err):find("^blocked for ever")
+end
+
 local function count(hub)
   local stats, text = hub:stats(), nil
   for _, name in ipairs(COUNTS) do
