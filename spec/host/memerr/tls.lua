@@ -41,6 +41,7 @@ return guarded(function()
   local first <close> = a
   local second <close> = b
   local other = task(function()
+    local _ <close> = second
     local wrapped <close> = assert(of_server:wrap_socket(second, {server_side = true}))
     wrapped:sendall("hello")
     wrapped:unwrap()
