@@ -6,7 +6,7 @@ local lock = require "gevent.lock"
 local socket = require "gevent.socket"
 local coroutine = require "gevent.coroutine"
 
-return guarded(function()
+return _G.guarded(function()
   local function spawn(fn, ...)
     return gevent.spawn(function(...)
       local _ <close> = setmetatable({}, {__close = function()

@@ -8,7 +8,7 @@ local function count(n)
   return n, "more"
 end
 
-return guarded(function()
+return _G.guarded(function()
   local a, b = gevent.spawn(count, 3), gevent.spawn_later(0.001, count, 1)
   local linked
   a:link(function(g) linked = g end)
@@ -60,11 +60,11 @@ return guarded(function()
 
   local flag = event.Event()
   local results = {}
-  task(function()
+  _G.task(function()
     gevent.sleep(0.001)
     flag:set()
   end)
-  for object in gevent.iwait{flag, task(count, 2)} do
+  for object in gevent.iwait{flag, _G.task(count, 2)} do
     results[#results + 1] = object
   end
   assert(#results == 2)
@@ -76,5 +76,5 @@ return guarded(function()
   worker:start()
   assert(worker:get() == 42)
   assert(tostring(worker) and worker.spawn_tree_locals)
-  gevent.wait({task(gevent.idle)}, 5)
+  gevent.wait({_G.task(gevent.idle)}, 5)
 end)

@@ -1,5 +1,5 @@
 -- The HTTP server: bodies, forms, files, chunks, errors.
-local gevent = require "gevent"
+require "gevent"
 local http = require "gevent.http"
 local socket = require "gevent.socket"
 
@@ -44,7 +44,7 @@ local REQUESTS = table.concat({
   "POST / HTTP/1.1\r\nHost: last\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
 })
 
-return guarded(function()
+return _G.guarded(function()
   local srv <close> = http.Server("127.0.0.1:0", handle,
     {log = silent, error_log = silent})
   srv._patience = 0.02

@@ -26,7 +26,7 @@ function _G.guarded(fn)
   local gevent = require "gevent"
   gevent.get_hub().exception_stream = stream
   return function()
-    local late <close> = gevent.Timeout.start_new(PATIENCE, "blocked for ever")
+    local _late <close> = gevent.Timeout.start_new(PATIENCE, "blocked for ever")
     fn()
   end
 end

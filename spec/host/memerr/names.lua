@@ -20,7 +20,7 @@ local function answer(sock)
   end
 end
 
-return guarded(function()
+return _G.guarded(function()
   assert(socket.getaddrinfo("127.0.0.1", 80))
   assert(socket.getaddrinfo("localhost", 80))
   assert(socket.getnameinfo("127.0.0.1", 80))
@@ -29,7 +29,7 @@ return guarded(function()
   local sock <close> = assert(socket.socket("inet", "dgram"))
   assert(sock:bind("127.0.0.1", 0))
   local _, port = sock:getsockname()
-  task(answer, sock)
+  _G.task(answer, sock)
   local ares <close> = resolver.Ares{servers = {"127.0.0.1:" .. port},
     timeout = 0.3, tries = 6}
   local list, message = ares:getaddrinfo("name.test", 80, {family = "inet"})

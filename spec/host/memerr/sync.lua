@@ -10,7 +10,7 @@ local function events()
   local flag, result = event.Event(), event.AsyncResult()
   local waiters = {}
   for i = 1, 3 do
-    waiters[i] = task(function() return flag:wait() and result:get() end)
+    waiters[i] = _G.task(function() return flag:wait() and result:get() end)
   end
   gevent.sleep(0)
   flag:set()
@@ -19,7 +19,7 @@ local function events()
   for _, waiter in ipairs(waiters) do assert(waiter:get() == "value") end
   assert(not event.Event():wait(0.001))
   local failure = event.AsyncResult()
-  task(failure.set_exception, failure, {"e"})
+  _G.task(failure.set_exception, failure, {"e"})
   assert(not gevent.pcall(failure.get, failure))
 end
 
@@ -33,9 +33,9 @@ local function locks()
   end
   local all = {}
   for _, object in ipairs{semaphore, rlock, semaphore, rlock} do
-    all[#all + 1] = task(enter, object)
+    all[#all + 1] = _G.task(enter, object)
   end
-  all[#all + 1] = task(function()
+  all[#all + 1] = _G.task(function()
     local _ <close> = condition:hold()
     assert(condition:wait(5))
   end)
@@ -54,7 +54,7 @@ local function queues()
   local sum, kinds = 0, {queue.Queue(2), queue.LifoQueue(2),
     queue.PriorityQueue(2), queue.JoinableQueue(2), queue.Channel()}
   for _, q in ipairs(kinds) do
-    local producer = task(function()
+    local producer = _G.task(function()
       for i = 1, 5 do q:put(i) end
       q:close()
     end)
@@ -68,7 +68,7 @@ local function queues()
   local q = queue.Queue()
   assert(select(3, q:get(0.001)) == "timeout")
   for i = 1, 40 do q:put(i) end
-  local getter = task(q.get, q)
+  local getter = _G.task(q.get, q)
   assert(getter:get() == 1 and #q == 39)
 end
 
@@ -88,13 +88,13 @@ local function pools()
   group:join()
 end
 
-return guarded(function()
+return _G.guarded(function()
   events()
   locks()
   queues()
   pools()
   local of_greenlet = greenlet_local()
   of_greenlet.x = 1
-  task(function() of_greenlet.x = 2 end):join()
+  _G.task(function() of_greenlet.x = 2 end):join()
   assert(of_greenlet.x == 1)
 end)

@@ -3,7 +3,7 @@ local gevent = require "gevent"
 local coroutine = require "gevent.coroutine"
 local threadpool = require "gevent.threadpool"
 
-return guarded(function()
+return _G.guarded(function()
   local pool = threadpool.ThreadPool(2)
   local _ <close> = setmetatable({}, {__close = function() pool:kill() end})
   assert(pool:apply(function(t) return t.x + 1 end, {x = 1}) == 2)

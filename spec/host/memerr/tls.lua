@@ -1,5 +1,5 @@
 -- TLS: contexts, handshakes, data both ways, sessions, the end.
-local gevent = require "gevent"
+require "gevent"
 local server = require "gevent.server"
 local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"
@@ -15,7 +15,7 @@ local function echo(sock)
   end
 end
 
-return guarded(function()
+return _G.guarded(function()
   local of_server = assert(ssl.create_default_context{role = "server",
     cert = dir .. "/a.pem", key = dir .. "/a.key"})
   of_server:set_alpn_protocols{"one", "two"}
@@ -40,7 +40,7 @@ return guarded(function()
   local a, b = assert(socket.socketpair())
   local first <close> = a
   local second <close> = b
-  local other = task(function()
+  local other = _G.task(function()
     local _ <close> = second
     local wrapped <close> = assert(of_server:wrap_socket(second, {server_side = true}))
     wrapped:sendall("hello")
