@@ -172,7 +172,7 @@ SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 ASAN_BUILD = $(MAKE) BUILD=build/asan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
   SANITIZE='$(SAN)' testable
 
-.PHONY: test demo asan gc tsan valgrind fuzz bench lint docs
+.PHONY: test demo asan gc tsan valgrind fuzz soak bench lint docs
 test:  ## run the specs and C tests (SPEC=name: one file; ARGS=busted options)
 	@$(BOOTSTRAP) build test
 	@$(MAKE) testable
@@ -215,6 +215,11 @@ fuzz:  ## run each fuzzer for FUZZ_TIME=20 seconds
 	@$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='$(SAN_CFLAGS)' \
 	  SANITIZE='-fsanitize=fuzzer-no-link $(SAN)' fuzzers
 	@sh scripts/fuzz.sh
+
+soak:  ## abuse a mixed service for MINUTES=1, then count what is left
+	@$(BOOTSTRAP) build
+	@$(MAKE) all
+	@$(HERE) sh scripts/soak.sh
 
 bench:  ## measure, beside the peers that are installed
 	@$(BOOTSTRAP) build

@@ -7,8 +7,11 @@ local socket = require "gevent.socket"
 -- Answers each question with one address.
 local function answer(sock)
   while true do
-    local query, host, port = sock:recvfrom(600)
-    if not query then return end
+    local query, host, port
+    repeat
+      query, host, port = sock:recvfrom(600)
+      if port == "EBADF" then return end
+    until query
     local id, question = query:sub(1, 2), query:sub(13)
     local stop = question:find("\0", 1, true)
     local kind = string.unpack(">I2", question, stop + 1)
