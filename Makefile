@@ -135,7 +135,7 @@ $(PURE): $(PURE_OBJ) $(LLHTTP_OBJ)
 define link_program
 @mkdir -p $(@D)
 @echo "  CC  $<"
-@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) $(LLHTTP_LIBS)
+@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) $(LLHTTP_LIBS) $(WITH_LUA)
 endef
 
 $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags
@@ -143,6 +143,8 @@ $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags
 
 $(BUILD)/bin/%: spec/fuzz/%.c $(PURE) $(BUILD)/flags
 	$(call link_program,-fsanitize=fuzzer)
+
+$(BUILD)/bin/frozen_fuzz: WITH_LUA = $(HOST_LIBS) # its values are Lua's
 
 # Programs with Lua states of their own, which spec/host_spec.lua runs. Where
 # there is no Lua library to link with, they are left out.
