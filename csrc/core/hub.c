@@ -4,6 +4,7 @@
 #include "core/hub.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <stdio.h>
@@ -86,6 +87,14 @@ static void set_alarm(struct gev_hub *h) {
 
 static void waker_cb(uv_async_t *waker) { (void)waker; }
 
+void gev_fill_streams(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 /* libuv's first loop takes a descriptor, then a pipe, and aborts where it finds
  * none for the pipe: are there as many? 0 or an error. */
 static int check_descriptors(void) {
@@ -101,6 +110,7 @@ static int check_descriptors(void) {
 uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h) {
   if (h->loop) return h->loop;
   if (h->closing) luaL_error(L, "the Lua state is being closed");
+  gev_fill_streams();
   uv_loop_t *loop = malloc(sizeof *loop);
   h->alarm = malloc(sizeof *h->alarm);
   h->waker = malloc(sizeof *h->waker);
