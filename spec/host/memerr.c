@@ -140,7 +140,8 @@ static bool first_call(lua_State *L, struct memory *m) {
   if (getenv("MEMERR_VERBOSE")) complain("ends by", text(L));
   if (!m->failed) return complain("fails by itself", text(L));
   bool lasting = m->last > m->first + 1; /* reports, too, lack memory */
-  if (status != LUA_ERRMEM && !lasting && !ask(L, nomem_arm ? "ended" : "lacked"))
+  const char *judge = nomem_arm ? "ended" : "lacked";
+  if (status != LUA_ERRMEM && !lasting && !ask(L, judge))
     return complain("the error is another", text(L));
   return true;
 }

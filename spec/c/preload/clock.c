@@ -1,5 +1,5 @@
-/* spec/c/preload/clock.c - for LD_PRELOAD: a wall clock that jumps back or on by
- * an hour at each look. The monotonic clock goes on as it is. */
+/* spec/c/preload/clock.c - for LD_PRELOAD: a wall clock that jumps back or on
+ * by an hour at each look. The monotonic clock goes on as it is. */
 #define _GNU_SOURCE
 #include <stddef.h>
 #include <sys/syscall.h>
