@@ -139,7 +139,7 @@ $(PURE): $(PURE_OBJ) $(LLHTTP_OBJ)
 define link_program
 @mkdir -p $(@D)
 @echo "  CC  $<"
-@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) $(PURE_LIBS)
+@$(CC) $(OURS) $1 -MMD -MP -MF $@.d -o $@ $< $(PURE) $(PURE_LIBS) $(WITH_LUA)
 endef
 
 $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags
@@ -147,6 +147,8 @@ $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags
 
 $(BUILD)/bin/%: spec/fuzz/%.c $(PURE) $(BUILD)/flags
 	$(call link_program,-fsanitize=fuzzer)
+
+$(BUILD)/bin/frozen_fuzz: WITH_LUA = $(HOST_LIBS) # its values are Lua's
 
 # Programs with Lua states of their own, which spec/host_spec.lua runs. Where
 # there is no Lua library to link with, they are left out.
@@ -176,7 +178,7 @@ SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 ASAN_BUILD = $(MAKE) BUILD=build/asan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
   SANITIZE='$(SAN)' testable
 
-.PHONY: test demo asan gc tsan valgrind fuzz bench lint docs types
+.PHONY: test demo asan gc tsan valgrind fuzz soak bench lint docs types
 test:  ## run the specs and C tests (SPEC=name: one file; ARGS=busted options)
 	@$(BOOTSTRAP) build test
 	@$(MAKE) testable
@@ -219,6 +221,11 @@ fuzz:  ## run each fuzzer for FUZZ_TIME=20 seconds
 	@$(MAKE) BUILD=build/fuzz CC=clang CFLAGS='$(SAN_CFLAGS)' \
 	  SANITIZE='-fsanitize=fuzzer-no-link $(SAN)' fuzzers
 	@sh scripts/fuzz.sh
+
+soak:  ## abuse a mixed service for MINUTES=1, then count what is left
+	@$(BOOTSTRAP) build
+	@$(MAKE) all
+	@$(HERE) sh scripts/soak.sh
 
 bench:  ## measure, beside the peers that are installed
 	@$(BOOTSTRAP) build

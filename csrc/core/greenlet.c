@@ -188,12 +188,22 @@ static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
   end(h, g);
 }
 
+/* greenlet, traceback */
+static int set_traceback(lua_State *L) {
+  gev_make_extra(L, 1);
+  lua_insert(L, 2);
+  lua_rawsetp(L, 2, &gev_key_traceback);
+  return 0;
+}
+
+/* Keeps the traceback on the top, which stays there; where there is no memory
+ * for it, the greenlet goes without. */
 static void keep_traceback(lua_State *L, int idx) {
   if (lua_isnil(L, -1)) return;
-  gev_make_extra(L, idx);
-  lua_pushvalue(L, -2);
-  lua_rawsetp(L, -2, &gev_key_traceback);
-  lua_pop(L, 1);
+  lua_pushcfunction(L, set_traceback);
+  lua_pushvalue(L, idx);
+  lua_pushvalue(L, -3);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 /* The error on the top of the stack is the outcome: a GreenletExit is a
@@ -280,34 +290,39 @@ void gev_greenlet_spoilt(struct gev_hub *h, struct gev_greenlet *g) {
 }
 
 /* A link that was not made by rawlink has a greenlet of its own, which runs
- * now, not in its turn: it may unlink others. The function is on the top of
- * the stack, the dead greenlet at `greenlet`. */
-static void spawn_link(lua_State *L, struct gev_hub *h, int greenlet) {
-  lua_pushvalue(L, greenlet);
+ * now, not in its turn: it may unlink others. hub, function, dead greenlet */
+static int spawn_link(lua_State *L) {
+  struct gev_hub *h = lua_touserdata(L, 1);
   gev_push_rawclass(L, h);
-  int class = lua_gettop(L);
-  struct gev_greenlet *g = gev_greenlet_new(L, h, class, class - 2, 1,
+  lua_replace(L, 1);
+  struct gev_greenlet *g = gev_greenlet_new(L, h, 1, 2, 1,
                                             GEV_RAW | GEV_POOLED);
   gev_greenlet_start(L, h, g, 0);
   gev_unlink(&g->task.link);
   gev_greenlet_run(h, &g->task);
-  lua_settop(L, class - 3);
+  return 0;
 }
 
-/* Calls one link. Stack: is it a rawlink, function (both are popped). */
-static void fire_link(lua_State *L, struct gev_hub *h, int greenlet) {
-  if (!lua_toboolean(L, -2)) {
-    spawn_link(L, h, greenlet);
-  } else { /* here and now */
-    lua_pushvalue(L, greenlet);
-    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-      lua_pushvalue(L, greenlet);
-      lua_insert(L, -2);
-      lua_pushnil(L);
-      gev_report(h);
-    }
+/* Calls the link's function, on the top (popped): a rawlink here and now.
+ * Failures are reported. False: there was no memory. */
+static bool fire_link(lua_State *L, struct gev_hub *h, lua_Integer kind,
+                      int greenlet) {
+  int nargs = 1;
+  if (kind != GEV_LINK_RAW) {
+    lua_pushcfunction(L, spawn_link);
+    lua_pushlightuserdata(L, h);
+    lua_rotate(L, -3, 2);
+    nargs = 3;
   }
-  lua_pop(L, 1);
+  lua_pushvalue(L, greenlet);
+  int status = lua_pcall(L, nargs, 0, 0);
+  if (status != LUA_OK) {
+    lua_pushvalue(L, greenlet);
+    lua_insert(L, -2);
+    lua_pushnil(L);
+    gev_report(h);
+  }
+  return status != LUA_ERRMEM;
 }
 
 static bool is_wanted(const struct gev_greenlet *g, lua_Integer kind) {
@@ -319,25 +334,39 @@ static bool is_wanted(const struct gev_greenlet *g, lua_Integer kind) {
   }
 }
 
+/* Once more, in the next pass: there may be memory then. */
+static bool try_again(struct gev_hub *h, struct gev_greenlet *g) {
+  if (g->flags & GEV_RETRIED) return false;
+  g->flags |= GEV_RETRIED | GEV_NOTIFYING;
+  gev_ready(h, &g->task);
+  return true;
+}
+
 /* Pops links off the list one by one, in order, so that a link may take out
- * a later one or add another. */
+ * a later one or add another. One that lacks memory goes back: others may
+ * depend on its being called. */
 static void fire_links(lua_State *L, struct gev_hub *h,
                        struct gev_greenlet *g, int greenlet) {
-  luaL_checkstack(L, 12, NULL);
-  gev_make_extra(L, greenlet);
+  gev_push_extra(L, greenlet);
   lua_rawgetp(L, -1, &gev_key_links);
-  for (int i = 1; lua_rawgeti(L, -1, i) == LUA_TTABLE; i++) {
+  int type;
+  for (int i = 1; (type = lua_rawgeti(L, -1, i)) != LUA_TNIL; i++) {
+    if (type != LUA_TTABLE) { /* in an earlier pass */
+      lua_pop(L, 1);
+      continue;
+    }
     lua_pushboolean(L, false);
     lua_rawseti(L, -3, i); /* popped before it is called */
     lua_rawgeti(L, -1, 1);
     lua_Integer kind = lua_tointeger(L, -1);
     lua_rawgeti(L, -2, 2);
-    lua_remove(L, -3);
     lua_remove(L, -2);
-    if (is_wanted(g, kind)) {
-      lua_pushboolean(L, kind == GEV_LINK_RAW);
-      lua_insert(L, -2);
-      fire_link(L, h, greenlet);
+    if (!is_wanted(g, kind)) {
+      lua_pop(L, 2);
+    } else if (!fire_link(L, h, kind, greenlet) && try_again(h, g)) {
+      lua_rawseti(L, -2, i);
+      lua_pop(L, 2);
+      return;
     } else {
       lua_pop(L, 1);
     }
@@ -351,11 +380,12 @@ static void fire_links(lua_State *L, struct gev_hub *h,
 void gev_greenlet_notify(struct gev_hub *h, struct gev_greenlet *g) {
   lua_State *L = h->L;
   g->flags &= (uint16_t)~GEV_NOTIFYING;
-  if (g->flags & GEV_LINKED) {
-    luaL_checkstack(L, 2, NULL);
+  if ((g->flags & GEV_LINKED) && lua_checkstack(L, 16)) {
     gev_push_greenlet(L, h, g);
     fire_links(L, h, g, lua_gettop(L));
     lua_pop(L, 1);
+  } else if (g->flags & GEV_LINKED) {
+    try_again(h, g);
   }
   gev_waitq_wake_all(h, &g->joiners, g);
   if (g->flags & GEV_NOTIFYING) return; /* a link has linked again */
@@ -370,6 +400,8 @@ void gev_greenlet_notify(struct gev_hub *h, struct gev_greenlet *g) {
  * Its links fire in the next pass, as for any other. */
 static void never_run(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
                       int idx) {
+  lua_State *H = h->L;
+  if (!lua_checkstack(H, 9)) luaL_error(L, "not enough memory");
   if (g->state == GEV_NEW) {
     g->ref = gev_anchor(L, h, idx);
   } else if (gev_heap_has(&g->timer.node)) {
@@ -378,9 +410,7 @@ static void never_run(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
     gev_unlink(&g->task.link);
   }
   g->flags |= GEV_NOTIFYING;
-  if (L != h->L) lua_xmove(L, h->L, 1);
-  lua_State *H = h->L;
-  luaL_checkstack(H, 8, NULL);
+  if (L != H) lua_xmove(L, H, 1);
   gev_push_greenlet(H, h, g);
   lua_insert(H, -2);
   int top = lua_gettop(H);

@@ -44,6 +44,7 @@ enum gev_flags {
   GEV_EXPOSED = 8192, /* somebody holds its coroutine */
   GEV_QUIET = 4096,   /* its failure is not reported: somebody sees to it */
   GEV_EXTRA = 16384,  /* has a table of rare things */
+  GEV_RETRIED = 32768, /* a link had no memory, and was called again */
 };
 
 /* A link is {kind, function} in the list under gev_key_links. */

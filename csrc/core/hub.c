@@ -4,6 +4,7 @@
 #include "core/hub.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <math.h>
 #include <stdio.h>
@@ -68,6 +69,14 @@ static void fire_timers(struct gev_hub *h) {
 
 static void waker_cb(uv_async_t *waker) { (void)waker; }
 
+void gev_fill_streams(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 /* libuv's first loop takes a descriptor, then a pipe, and aborts where it finds
  * none for the pipe: are there as many? 0 or an error. */
 static int check_descriptors(void) {
@@ -83,6 +92,7 @@ static int check_descriptors(void) {
 uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h) {
   if (h->loop) return h->loop;
   if (h->closing) luaL_error(L, "the Lua state is being closed");
+  gev_fill_streams();
   uv_loop_t *loop = malloc(sizeof *loop);
   h->near = malloc(sizeof *h->near);
   h->waker = malloc(sizeof *h->waker);
@@ -111,10 +121,35 @@ bool gev_hub_alive(const struct gev_hub *h) {
   return h->external > 0 || h->timers.n > h->unref_timers;
 }
 
+/* Calls what may be left undone, and nobody waits for, where memory is short:
+ * no wait is to end by that. */
+static void attempt(struct gev_hub *h, lua_CFunction f) {
+  lua_State *L = h->L;
+  if (!lua_checkstack(L, 2)) return;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, h);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+static int renew_sentinel(lua_State *L) {
+  gev_sentinel_renew(lua_touserdata(L, 1));
+  return 0;
+}
+
+static int trim_anchors(lua_State *L) {
+  gev_anchors_trim(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+static int trim_tree(lua_State *L) {
+  gev_tree_trim(L, lua_touserdata(L, 1));
+  return 0;
+}
+
 /* After a peak: gives back memory that is no longer needed. */
 static void trim(struct gev_hub *h) {
-  if (h->nfree > GEV_TRIM_ABOVE) gev_anchors_trim(h->L, h);
-  if (h->nspawners > GEV_TRIM_ABOVE) gev_tree_trim(h->L, h);
+  if (h->nfree > GEV_TRIM_ABOVE) attempt(h, trim_anchors);
+  if (h->nspawners > GEV_TRIM_ABOVE) attempt(h, trim_tree);
 }
 
 static void poll_loop(struct gev_hub *h, bool block) {
@@ -205,7 +240,7 @@ void gev_hub_run(struct gev_hub *h) {
   gev_sigint_unwatch(h);
   trim(h);
   gev_count_switch(h);
-  if (h->greenlets) gev_sentinel_renew(h);
+  if (h->greenlets) attempt(h, renew_sentinel);
 }
 
 /* --- resuming ------------------------------------------------------------ */

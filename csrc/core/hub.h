@@ -242,5 +242,8 @@ void gev_hub_close(struct gev_hub *h);
 int gev_hub_forked(lua_State *L, struct gev_hub *h);
 /* Makes gev_hub_close the first finalizer that lua_close will call. */
 void gev_sentinel_renew(struct gev_hub *h);
+/* Opens /dev/null for each standard stream that is closed: what is printed must
+ * not go to a socket, and libuv aborts where it got such a descriptor. */
+void gev_fill_streams(void);
 
 #endif

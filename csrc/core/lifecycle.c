@@ -447,6 +447,7 @@ struct gev_hub *gev_hub_new(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &sentinel_key);
   gev_open_tree(L, h);
+  gev_fill_streams();
   gev_sigint_init();
   return h;
 }

@@ -258,7 +258,11 @@ static int call_with_copies(lua_State *L, lua_CFunction f) {
 }
 
 void gev_report_on(lua_State *L, struct gev_hub *h) {
-  luaL_checkstack(L, 12, NULL);
+  if (!lua_checkstack(L, 12)) { /* the hub goes on */
+    fputs("gevent: an uncaught error could not be printed\n", stderr);
+    lua_pop(L, 3);
+    return;
+  }
   gev_push_hub(L, h);
   lua_insert(L, -4);
   if (call_with_copies(L, report) != LUA_OK) {

@@ -359,11 +359,11 @@ static int m_submit(lua_State *L) {
   lua_Integer id = luaL_checkinteger(L, 2);
   if (!p->workers) return luaL_error(L, "the thread pool is closed");
   if (gev_freeze(L, 3, lua_gettop(L) - 2, 2, "argument") == 2) return 2;
-  int err = gev_workers_prepare(L, p->workers);
-  if (err) return gev_fail(L, -err);
+  gev_loop(L, p->hub);
   struct task *t = new_task(L, p);
   t->id = id;
-  err = gev_workers_submit(p->workers, &t->work);
+  int err = -gev_workers_prepare(L, p->workers);
+  if (err == 0) err = gev_workers_submit(p->workers, &t->work);
   if (err) {
     free_task(&t->work);
     return gev_fail(L, err);

@@ -269,6 +269,7 @@ static void stop_members(struct gev_workers *p) {
 
 void gev_workers_close(struct gev_workers *p) {
   gev_unlink(&p->closer.link);
+  close_async(p); /* it points to what is freed below */
   lock(p);
   p->closed = true;
   stop_members(p);

@@ -39,6 +39,8 @@ static void ring(struct gev_ares *a, uint64_t ms) {
 /* After c-ares was called: what may have to be done now, and when next. */
 static void settle(struct gev_ares *a) {
   hand_over(a, WINDOW);
+  if (a->deaf) ares_cancel(a->channel); /* no answer would ever be read */
+  a->deaf = false;
   if (!gev_list_empty(&a->waiting))
     ring(a, 1);
   else if (a->under_way)
@@ -89,7 +91,7 @@ static struct sock *find_socket(struct gev_ares *a, ares_socket_t fd) {
   return NULL;
 }
 
-/* NULL: it cannot be polled, and what is asked by it times out. */
+/* NULL: it cannot be polled. */
 static struct sock *new_socket(struct gev_ares *a, ares_socket_t fd) {
   struct sock *s = calloc(1, sizeof *s);
   uv_poll_t *poll = malloc(sizeof *poll);
@@ -113,7 +115,8 @@ static void socket_cb(void *arg, ares_socket_t fd, int readable,
   int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
   if (events) {
     if (!s) s = new_socket(a, fd);
-    if (s && s->poll) uv_poll_start(s->poll, events, poll_cb);
+    if (!s || !s->poll || uv_poll_start(s->poll, events, poll_cb) != 0)
+      a->deaf = true;
   } else if (s) {
     if (s->poll) uv_poll_stop(s->poll);
     gev_handle_close((uv_handle_t *)s->poll);
@@ -161,7 +164,7 @@ struct gev_query *gev_ares_query(struct gev_ares *a, const char *text,
 /* The answer is noted: for those who wait, or for nobody. */
 static void finish(struct gev_query *q, int status) {
   struct gev_ares *a = q->ares;
-  q->status = status;
+  q->status = status == ARES_ECANCELLED && a->deaf ? ARES_ENOMEM : status;
   q->ares = NULL;
   gev_unlink(&q->link);
   if (gev_list_empty(&q->waiting)) a->under_way--;

@@ -23,6 +23,7 @@ struct gev_ares {
   struct gev_link waiting;  /* queries that c-ares has not been given yet */
   unsigned under_way;       /* queries that it has */
   unsigned wanted;          /* of both kinds: those with tickets */
+  bool deaf;                /* there was no memory to poll a socket */
   struct gev_link shared[128]; /* queries not answered, by hash of their key */
 };
 

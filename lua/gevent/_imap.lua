@@ -60,10 +60,12 @@ end
 -- Calls fn when what a pool has spawned is done: a greenlet, an AsyncResult.
 local function whendone(result, fn)
   if result.rawlink then return result:rawlink(fn) end
-  core.spawn_raw(function()
-    result:wait()
-    fn()
-  end)
+  core.spawn(result.wait, result):rawlink(fn)
+end
+
+-- Nothing more will come.
+local function closewhendone(job)
+  if job.fed and (job.ordered or job.running == 0) then job.queue:close() end
 end
 
 -- Spawns for each item, as the pool and `slots` permit, and hands what was
@@ -75,37 +77,46 @@ local function feed(job)
     if job.ordered then
       job.queue:put(result)
     else
-      job.running = job.running + 1
       whendone(result, function()
-        job.running = job.running - 1
         job.queue:put_nowait(result)
-        if job.fed and job.running == 0 then job.queue:close() end
+        job.running = job.running - 1
+        closewhendone(job)
       end)
+      job.running = job.running + 1
     end
   end
-  job.fed = true
-  if job.ordered or job.running == 0 then job.queue:close() end
 end
 
--- An error of the input comes after the results of the items before it; a
--- kill, which is that of the pool, merely ends it.
-local function start(job)
-  local ok, err = pcall(feed, job)
-  if not ok then
-    if not core.isinstance(err, core.GreenletExit) then
-      job.failed, job.failure = true, err
-    end
-    job.fed = true
-    if job.ordered or job.running == 0 then job.queue:close() end
+-- The feeder has ended: runs in the hub. An error of the input comes after the
+-- results of the items before it; a kill, which is that of the pool, merely
+-- ends it.
+local function fed(job, feeder)
+  if feeder.exception ~= nil then
+    job.failed, job.failure = true, feeder.exception
   end
+  job.fed = true
+  closewhendone(job)
+end
+
+local function adopt(job, feeder)
+  core.setquiet(feeder)
+  feeder:rawlink(function() fed(job, feeder) end)
+  if job.pool._feeders then job.pool._feeders[feeder] = true end
+end
+
+local function start(job)
+  local feeder = core.spawn(feed, job)
+  local ok, err = pcall(adopt, job, feeder)
+  if not ok then -- no memory
+    core.kill(feeder)
+    error(err, 0)
+  end
+  job.feeder = feeder
 end
 
 -- What this greenlet waits for stays in its place if the wait is interrupted.
 local function take(job)
-  if not job.feeder then
-    job.feeder = core.spawn(start, job)
-    if job.pool._feeders then job.pool._feeders[job.feeder] = true end
-  end
+  if not job.feeder then start(job) end
   local result = job.first or job.queue:get()
   if result ~= nil then
     if not result:ready() then

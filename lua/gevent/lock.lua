@@ -12,13 +12,17 @@ Guard.__index = Guard
 --- Gives the lock back; once only.
 function Guard:close()
   local lock = self.lock
-  self.lock = nil
+  self.lock = false
   if lock then lock:release() end
 end
 Guard.__close = Guard.close
 
 local function hold(lock, timeout)
-  if lock:acquire(timeout) then return setmetatable({lock = lock}, Guard) end
+  local guard = setmetatable({lock = false}, Guard) -- no memory, no lock
+  if lock:acquire(timeout) then
+    guard.lock = lock
+    return guard
+  end
   return nil, "timed out", "timeout"
 end
 
@@ -142,7 +146,11 @@ function Condition:wait(timeout)
   local lock, count = self._lock, nil
   if lock._giveup then count = lock:_giveup() else lock:release() end
   local ok, result = pcall(self._queue.wait, self._queue, timeout)
-  core.shield(retake, lock, count)
+  local held, err = pcall(core.shield, retake, lock, count)
+  if not held then -- no memory for the shield
+    retake(lock, count)
+    error(err, 0)
+  end
   if not ok then error(result, 0) end
   return result
 end

@@ -8,14 +8,19 @@ local core = require "gevent._core"
 local Nursery = {__name = "Nursery"}
 Nursery.__index = Nursery
 
+-- One exception for all: to kill shall not need memory.
 local function killall(self)
-  for child in pairs(self._children) do core.kill(child) end
+  for child in pairs(self._children) do core.kill(child, self._exit) end
+end
+
+local function leave(self, child)
+  self._children[child] = nil
+  if next(self._children) == nil then self._empty:set() end
 end
 
 -- A child has ended: runs in the hub.
 local function ended(self, child)
-  self._children[child] = nil
-  if next(self._children) == nil then self._empty:set() end
+  leave(self, child)
   if child:successful() or self._failed or self._cancelled then return end
   self._failed, self._failure = true, child.exception
   killall(self)
@@ -25,17 +30,26 @@ local function ended(self, child)
   end
 end
 
+local function adopt(self, child)
+  core.setquiet(child)
+  child:rawlink(self._ended)
+  self._children[child] = true
+  self._empty:clear()
+  if self._failed or self._cancelled then core.kill(child) end
+end
+
 --- Starts a child.
 -- @tparam function fn
 -- @treturn Greenlet
 function Nursery:spawn(fn, ...)
   if self._closed then error("cannot spawn in a nursery that has ended", 2) end
   local child = core.spawn(fn, ...)
-  core.setquiet(child)
-  self._children[child] = true
-  self._empty:clear()
-  child:rawlink(function() ended(self, child) end)
-  if self._failed or self._cancelled then core.kill(child) end
+  local ok, err = pcall(adopt, self, child)
+  if not ok then -- no memory: no child
+    leave(self, child)
+    core.kill(child, self._exit)
+    error(err, 0)
+  end
   return child
 end
 
@@ -90,7 +104,7 @@ function Nursery:__close(err)
   if err == nil then return self:join() end
   takefailure(self)
   killall(self)
-  pcall(core.shield, drain, self)
+  if not pcall(core.shield, drain, self) then drain(self) end
   self._closed = true
 end
 
@@ -104,10 +118,13 @@ end
 return function()
   local empty = core.Event()
   empty:set()
-  return setmetatable({
+  local self
+  self = setmetatable({
     _owner = core.getcurrent(),
     _children = {}, -- greenlet -> true
     _empty = empty, -- set while there is no child
+    _ended = function(child) ended(self, child) end,
+    _exit = core.GreenletExit(),
     _failed = false, -- a child has failed, with
     _failure = nil,
     _cancelled = false, -- by cancel()
@@ -116,4 +133,5 @@ return function()
     _delivered = false, -- it has been raised, or dropped for another error
     _waiting = false, -- the owner waits for the children
   }, Nursery)
+  return self
 end

@@ -26,12 +26,45 @@ end
 local Group = {__name = "Group"}
 Group.__index = Group
 
--- Takes a greenlet in: room for it has been made.
-local function enter(self, greenlet)
+local function register(self, greenlet)
+  greenlet:rawlink(self._discard)
   self._members[greenlet] = true
+end
+
+-- Takes a greenlet in: room for it has been made, and is given back where there
+-- is no memory.
+local function enter(self, greenlet)
+  local ok, err = pcall(register, self, greenlet)
+  if not ok then
+    greenlet:unlink(self._discard)
+    self:_leave()
+    error(err, 0)
+  end
   self._size = self._size + 1
   self._empty:clear()
-  greenlet:rawlink(self._discard)
+end
+
+-- A member that cannot be started would be one for ever.
+local function launch(self, greenlet)
+  local ok, err = pcall(greenlet.start, greenlet)
+  if ok then return end
+  self:discard(greenlet)
+  error(err, 0)
+end
+
+-- Makes a greenlet, enters it, or neither. It does not run before we block.
+local function spawn(self, fn, ...)
+  local ok, greenlet = pcall(core.spawn, fn, ...)
+  if not ok then
+    self:_leave()
+    error(greenlet, 0)
+  end
+  local entered, err = pcall(enter, self, greenlet)
+  if not entered then
+    core.kill(greenlet)
+    error(err, 0)
+  end
+  return greenlet
 end
 
 local function checkgreenlet(greenlet, fname)
@@ -72,7 +105,7 @@ function Group:start(greenlet, timeout)
   checktimeout(timeout, "start", 2)
   local ok, message, code = admit(self, greenlet, timeout, "Pool:start")
   if not ok then return nil, message, code end
-  greenlet:start()
+  launch(self, greenlet)
   return true
 end
 
@@ -81,20 +114,17 @@ end
 -- @param ... its arguments
 -- @treturn Greenlet
 function Group:spawn(fn, ...)
-  local greenlet
   if self._class == core.Greenlet and type(fn) == "function" then
     self:_room(nil, "Pool:spawn")
-    greenlet = core.spawn(fn, ...) -- cheaper; it does not run before we block
-    enter(self, greenlet)
-  else
-    if fn == nil and self._class == core.Greenlet then
-      error("bad argument #1 to 'spawn' (function expected, got nil)", 2)
-    end
-    greenlet = self._class(fn, ...)
-    self:_room(nil, "Pool:spawn")
-    enter(self, greenlet)
-    greenlet:start()
+    return spawn(self, fn, ...) -- cheaper
   end
+  if fn == nil and self._class == core.Greenlet then
+    error("bad argument #1 to 'spawn' (function expected, got nil)", 2)
+  end
+  local greenlet = self._class(fn, ...)
+  self:_room(nil, "Pool:spawn")
+  enter(self, greenlet)
+  launch(self, greenlet)
   return greenlet
 end
 

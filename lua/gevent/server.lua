@@ -5,10 +5,10 @@ local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"
 
 local FIRST_DELAY, LONGEST_DELAY = 0.01, 1 -- seconds, after a failed accept
+local RESTART_DELAY = 0.1 -- seconds, after a lack of memory
 local STOP_TIMEOUT = 1 -- seconds that stop() waits for handlers
 local HANDSHAKE_TIMEOUT = 30 -- seconds that a client may take for TLS
 local LARGEST = 65535 -- bytes of a datagram
-local PATIENCE = 3600 -- seconds, whatever the time-out of the listener's is
 local BATCH = 100 -- connections accepted before others have their turn
 
 -- A listener that is none any more; anything else may pass: no descriptors, no
@@ -31,6 +31,9 @@ StreamServer.__name = "StreamServer"
 
 -- What the sockets of a class are.
 StreamServer._type = "stream"
+
+-- Seconds between two looks for handlers that could not begin.
+StreamServer._patience = 60
 
 local function listening(self)
   if self.socket then return true end
@@ -61,13 +64,29 @@ function StreamServer:start()
   return true
 end
 
+local newacceptor
+
+-- The acceptor has ended: runs in the hub. If by an error, memory is short: again
+-- after a while. The collector closes the connection that it had in hand.
+local function replace(self, dead)
+  if self._acceptor ~= dead or dead.exception == nil then return end
+  self._acceptor = nil
+  collectgarbage()
+  self._acceptor = newacceptor(self, RESTART_DELAY)
+end
+
+function newacceptor(self, delay)
+  local greenlet = core.Greenlet(self._acceptloop, self)
+  greenlet.name = "acceptor " .. tostring(self.socket)
+  greenlet:rawlink(function(dead) replace(self, dead) end)
+  if delay then greenlet:start_later(delay) else greenlet:start() end
+  return greenlet
+end
+
 --- Accepts connections, again or for the first time.
 function StreamServer:start_accepting()
   if not self.started or self.closed then return end
-  if not self._acceptor then
-    self._acceptor = core.spawn(self._acceptloop, self)
-    self._acceptor.name = "acceptor " .. tostring(self.socket)
-  end
+  if not self._acceptor then self._acceptor = newacceptor(self) end
 end
 
 --- Leaves new connections in the system's queue.
@@ -109,6 +128,13 @@ local function release(self, greenlet)
   sock:close()
 end
 
+-- A handler that lacked memory to begin has released nothing.
+local function sweep(self)
+  for greenlet in pairs(self._active) do
+    if greenlet.dead then release(self, greenlet) end
+  end
+end
+
 local function killhandlers(self)
   for _, greenlet in ipairs(handlers(self)) do
     core.kill(greenlet)
@@ -128,6 +154,7 @@ function StreamServer:stop(timeout)
   self:stop_accepting()
   self.started, self.closed = false, true
   if self.socket then self.socket:close() end
+  sweep(self)
   if not drain(self, core.monotonic() + timeout) then
     killhandlers(self)
     drain(self, core.monotonic() + STOP_TIMEOUT)
@@ -233,7 +260,7 @@ function StreamServer:_serve(sock, host, port)
   return self.handle(sock, host, port)
 end
 
-local function dispatch(self, sock, host, port)
+local function enter(self, sock, host, port)
   local greenlet
   if self.pool then
     greenlet = self.pool:spawn(run, self, sock, host, port)
@@ -244,11 +271,19 @@ local function dispatch(self, sock, host, port)
   self._count = self._count + 1
 end
 
+-- Without memory for a handler, the connection is closed.
+local function dispatch(self, sock, host, port)
+  local ok, err = pcall(enter, self, sock, host, port)
+  if ok then return end
+  sock:close()
+  error(err, 0)
+end
+
 -- Waits until the server may take one more connection.
 local function waitforroom(self)
   while self.limit and self._count >= self.limit do
     self._room = newgate()
-    self._room:join()
+    if not self._room:join(self._patience) then sweep(self) end
     self._room = nil
   end
   if self.pool then self.pool:wait_available() end
@@ -266,7 +301,7 @@ function StreamServer:_acceptloop()
   local listener, delay, batch = self.socket, FIRST_DELAY, 0
   while true do
     waitforroom(self)
-    local sock, host, port = listener:accept(PATIENCE)
+    local sock, host, port = listener:accept(self._patience)
     if sock then
       delay = FIRST_DELAY
       dispatch(self, sock, host, port)
@@ -276,7 +311,9 @@ function StreamServer:_acceptloop()
       if not self.closed then complain(self, "accept: " .. host) end
       core.spawn(self.stop, self)
       return
-    elseif port ~= "timeout" then
+    elseif port == "timeout" then
+      sweep(self)
+    else
       delay = backoff(self, delay, host)
     end
   end
@@ -420,7 +457,7 @@ function DatagramServer:_acceptloop()
   local sock, delay, batch = self.socket, FIRST_DELAY, 0
   while true do
     waitforroom(self)
-    local data, host, port = sock:recvfrom(LARGEST, PATIENCE)
+    local data, host, port = sock:recvfrom(LARGEST, self._patience)
     if data then
       delay = FIRST_DELAY
       dispatch(self, setmetatable({data = data}, Message), host, port)
@@ -429,7 +466,9 @@ function DatagramServer:_acceptloop()
     elseif fatal[port] then
       if not self.closed then complain(self, host) end
       return
-    elseif port ~= "timeout" then
+    elseif port == "timeout" then
+      sweep(self)
+    else
       delay = backoff(self, delay, host)
     end
   end

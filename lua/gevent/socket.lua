@@ -3,13 +3,11 @@
 -- failure of the world is `nil, message, code`, misuse raises.
 -- @module gevent.socket
 local core = require "gevent._core"
-local ssl = require "gevent.ssl"
+local connection = require "gevent._connect"
 local byname = require "gevent._byname"
-local waiting = require "gevent._wait"
 require "gevent.config" -- which chooses the resolver
 local resolver = require "gevent.resolver"
 
-local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
 local BACKLOG = 1024
 local UNSENT = 262144 -- bytes of a connection that the system takes ahead of sending
 
@@ -78,139 +76,7 @@ function socket.getfqdn(name) return lookup("getfqdn", name) end
 
 local numeric = byname(socket.getaddrinfo)
 
--- create_connection -------------------------------------------------------------
-
--- One attempt; `running` is the race it is part of, if any.
-local function attempt(address, source, running)
-  local sock, message, code = core.socket(address.family)
-  if not sock then return nil, message, code end
-  local _guard <close> = setmetatable({}, {__close = function()
-    if sock then sock:close() end
-  end})
-  local ok
-  if source then
-    ok, message, code = sock:bind(source, 0)
-    if not ok then return nil, message, code end
-  end
-  ok, message, code = sock:connect(address.host, address.port)
-  if not ok then return nil, message, code end
-  if running and running.over then return nil end -- another has won
-  local connected = sock
-  sock = nil -- the caller's from now on
-  return connected
-end
-
--- Families in turn, the first one's first: RFC 8305 section 4.
-local function interlace(list)
-  local first, second = {}, {}
-  for _, address in ipairs(list) do
-    local same = address.family == list[1].family
-    table.insert(same and first or second, address)
-  end
-  local mixed = {}
-  for i = 1, math.max(#first, #second) do
-    mixed[#mixed + 1] = first[i]
-    mixed[#mixed + 1] = second[i]
-  end
-  return mixed
-end
-
-local racers = {__close = function(running)
-  running.over = true
-  for _, racer in ipairs(running) do
-    if racer:ready() then
-      if racer.value then racer.value:close() end
-    else
-      racer:kill(nil, false) -- its guard closes the socket
-    end
-  end
-end}
-
-local function remove(list, item)
-  for i, other in ipairs(list) do
-    if other == item then return table.remove(list, i) end
-  end
-end
-
--- Starts an attempt every ATTEMPT_DELAY, or as soon as one has failed.
-local function race(addresses, source)
-  local running <close> = setmetatable({}, racers)
-  local started, message, code = 0, nil, nil
-  while started < #addresses or #running > 0 do
-    if started < #addresses then
-      started = started + 1
-      running[#running + 1] = core.spawn(attempt, addresses[started], source, running)
-    end
-    local waiter <close> = core.multiwait(running)
-    local racer = waiter:take(started < #addresses and ATTEMPT_DELAY or nil)
-    if racer then
-      remove(running, racer)
-      local sock
-      sock, message, code = racer:get()
-      if sock then return sock end
-    end
-  end
-  return nil, message, code
-end
-
-local function connectany(host, port, source)
-  if core.isnumeric(host) then
-    return attempt({family = core.isnumeric(host), host = host, port = port}, source)
-  end
-  local list, message, code = socket.getaddrinfo(host, port)
-  if not list then return nil, message, code end
-  if #list == 1 then return attempt(list[1], source) end
-  return race(interlace(list), source)
-end
-
--- The same with TLS on top.
-local function connecttls(host, port, source, context, opts)
-  local sock, message, code = connectany(host, port, source)
-  if not sock then return nil, message, code end
-  return context:wrap_socket(sock, {
-    server_hostname = opts.server_hostname or host,
-    session = opts.session,
-  })
-end
-
-local function bad(n, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
-end
-
-local function expected(what, value)
-  return ("%s expected, got %s"):format(what, type(value))
-end
-
-local function checkconnection(host, port, opts)
-  local me = "create_connection"
-  local number = type(port) ~= "table" and tonumber(port)
-  if type(host) ~= "string" then bad(1, me, expected("host", host)) end
-  if not number then bad(2, me, expected("port", port)) end
-  if not math.tointeger(number) or number < 0 or number > 65535 then
-    bad(2, me, "a port is a number from 0 to 65535")
-  end
-  if opts == nil then return end
-  if type(opts) ~= "table" then
-    bad(3, me, expected("table", opts) .. "; a time-out is {timeout = seconds}")
-  end
-  local timeout = opts.timeout
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    bad(3, me, "timeout must be a number of seconds >= 0")
-  end
-  if opts.source_address ~= nil and type(opts.source_address) ~= "string" then
-    bad(3, me, "source_address: " .. expected("host", opts.source_address))
-  end
-  if opts.ssl and opts.ssl ~= true and not ssl.iscontext(opts.ssl) then
-    bad(3, me, "ssl must be true or an SSLContext")
-  end
-  local name, session = opts.server_hostname, opts.session
-  if name ~= nil and type(name) ~= "string" then
-    bad(3, me, "server_hostname: " .. expected("string", name))
-  end
-  if session ~= nil and not ssl.issession(session) then
-    bad(3, me, "session: " .. expected("SSLSession", session))
-  end
-end
+-- connections and listeners -----------------------------------------------------
 
 --- Connects to a host by name or address: the addresses of a name are raced,
 -- IPv6 and IPv4 in turn (RFC 8305), and the losers closed.
@@ -222,20 +88,16 @@ end
 -- `session` (of an earlier TLS connection)
 -- @treturn[1] socket a TLS socket with `ssl`
 -- @return[2] nil, message, code
-function socket.create_connection(host, port, opts)
-  checkconnection(host, port, opts)
-  opts = opts or {}
-  local connect, context = connectany, opts.ssl
-  if context then
-    connect = connecttls
-    if context == true then context = ssl.default_client_context() end
-  end
-  local source = opts.source_address
-  if opts.timeout == nil then return connect(host, port, source, context, opts) end
-  return waiting.with_timeout(opts.timeout, connect, host, port, source, context, opts)
+-- @function create_connection
+socket.create_connection = connection(socket.getaddrinfo)
+
+local function bad(n, fname, text)
+  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
 end
 
--- create_server -------------------------------------------------------------------
+local function expected(what, value)
+  return ("%s expected, got %s"):format(what, type(value))
+end
 
 --- Takes a listener apart: "host:port", ":port", "[ipv6]:port", a port,
 -- "unix:/path".

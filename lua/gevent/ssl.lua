@@ -223,15 +223,16 @@ end}
 -- @return[2] nil, message, code
 function Context:wrap_socket(sock, opts)
   opts = checkwrap(self, sock, opts)
+  local guard <close> = setmetatable({sock = false}, closing)
   local tls, message, code = core.tls_wrap(sock, self, opts.server_side and true or false,
     opts.server_hostname, opts.session)
   if not tls then return nil, message, code end
   if opts.do_handshake == false then return tls end
-  local guard <close> = setmetatable({sock = tls}, closing)
+  guard.sock = tls
   local ok
   ok, message, code = tls:do_handshake(opts.timeout)
   if not ok then return nil, message, code end
-  guard.sock = nil
+  guard.sock = false
   return tls
 end
 

@@ -30,12 +30,11 @@ local function dump(fn, caller, level)
     end
     i = i + 1
   end
-  local ok, code = pcall(string.dump, fn)
-  if not ok then
+  if debug.getinfo(fn, "S").what == "C" then
     error(("bad argument #1 to '%s' (a C function: name it, as in \"string\", "
       .. "\"rep\")"):format(caller), level + 1)
   end
-  return code
+  return string.dump(fn)
 end
 
 -- The code that the first arguments name, and the other arguments.
@@ -95,31 +94,42 @@ local function leave(self)
   if self._count == 0 then self._empty:set() end
 end
 
--- Sets what a task has returned; returns its error and traceback.
-local function deliver(result, ok, bytes)
-  if not bytes then return "not enough memory in a thread" end
-  if not ok then return core.thaw(bytes) end
-  result:set(core.thaw(bytes))
+-- Gives a result what its task has come to.
+local function setresult(result, quiet, ok, bytes)
+  if ok then
+    result:set(core.thaw(bytes))
+  elseif not bytes then
+    result:set_exception("not enough memory in a thread")
+  else
+    local err
+    err, result.traceback = core.thaw(bytes)
+    if err == nil then err = "nil" end
+    result:set_exception(err)
+    if not quiet then core.report(result, err, result.traceback) end
+  end
 end
 
-local function settle(self, id, ok, bytes)
-  local result = self._results[id]
-  local quiet = self._quiet[id]
-  self._results[id], self._quiet[id] = nil, nil
-  leave(self)
-  local fine, err, traceback = pcall(deliver, result, ok, bytes)
-  if fine and ok then return end
-  if err == nil then err = "nil" end
-  result.traceback = traceback
-  result:set_exception(err)
-  if not quiet then core.report(result, err, traceback) end
+-- The task in hand is done with; unless kill has seen to it.
+local function settled(self)
+  local id = self._inhand
+  if self._results[id] then
+    self._results[id], self._quiet[id] = nil, nil
+    leave(self)
+  end
+  self._inhand = false
 end
 
 -- Takes what the threads have done, as long as they do something.
 local function take(self)
   for id, ok, bytes in self._threads.next, self._threads do
-    local fine, err = pcall(settle, self, id, ok, bytes)
-    if not fine then core.report(self, err) end
+    self._inhand = id
+    local result, quiet = self._results[id], self._quiet[id]
+    local fine, err = pcall(setresult, result, quiet, ok, bytes)
+    if not fine and result then
+      result:set_exception(err)
+      if not quiet then core.report(result, err) end
+    end
+    settled(self)
   end
 end
 
@@ -135,14 +145,35 @@ local function lose(self, message)
 end
 
 -- It does not end before its tasks, unless hub:destroy unwinds it.
-local Dispatcher = {__close = function(job)
-  if job.pool._count > 0 then lose(job.pool, "the hub was destroyed") end
+local Dispatcher = {__close = function(job, err)
+  if err == nil and job.pool._count > 0 then lose(job.pool, "the hub was destroyed") end
 end}
 
 local function dispatch(self)
   local _ <close> = setmetatable({pool = self}, Dispatcher)
   take(self)
   self._dispatcher = nil
+end
+
+-- Sees to it that somebody takes what the threads have done.
+local function watch(self)
+  local dispatcher = self._dispatcher -- hub:destroy ends it
+  if dispatcher and not dispatcher.dead then return end
+  dispatcher = core.spawn(dispatch, self)
+  dispatcher:rawlink(self._failed)
+  self._dispatcher = dispatcher
+end
+
+-- The dispatcher lacked memory: so did the task that it had in hand, and the
+-- others go to a new one. Runs in the hub.
+local function failed(self, dispatcher)
+  if dispatcher.exception == nil then return end
+  if self._inhand then
+    local result = self._results[self._inhand]
+    if result then result:set_exception(dispatcher.exception) end
+    settled(self)
+  end
+  watch(self)
 end
 
 -- The child of a fork has the pools, without the parent's tasks.
@@ -155,18 +186,15 @@ table.insert(core.fork_hooks, function()
   end
 end)
 
-local function submit(self, quiet, code, ...)
+local function submit(self, id, quiet, code, ...)
   if self._closed then error("the thread pool is closed", 0) end
-  local id = self._next
-  self._next = id + 1
-  local ok, message, errcode = self._threads:submit(id, code[1], code[2], ...)
-  if not ok then
-    if errcode then error(message, 0) end
-    error(("%s, which cannot be copied to a thread"):format(message), 0)
-  end
   local result = event.AsyncResult()
   self._results[id], self._quiet[id] = result, quiet
-  return result
+  watch(self)
+  local ok, message, errcode = self._threads:submit(id, code[1], code[2], ...)
+  if ok then return result end
+  if errcode then error(message, 0) end
+  error(("%s, which cannot be copied to a thread"):format(message), 0)
 end
 
 -- Waits for room, then sends a task. An error of a quiet one is not printed: it
@@ -174,17 +202,16 @@ end
 local function send(self, level, quiet, code, ...)
   if self._closed then error("the thread pool is closed", level + 1) end
   self._slots:acquire()
-  local ok, result = pcall(submit, self, quiet, code, ...)
+  local id = self._next
+  self._next = id + 1
+  local ok, result = pcall(submit, self, id, quiet, code, ...)
   if not ok then
+    self._results[id], self._quiet[id] = nil, nil
     self._slots:release()
     error(result, level + 1)
   end
   self._count = self._count + 1
   self._empty:clear()
-  local dispatcher = self._dispatcher -- hub:destroy ends it
-  if not dispatcher or dispatcher.dead then
-    self._dispatcher = core.spawn_raw(dispatch, self)
-  end
   return result
 end
 
@@ -294,12 +321,15 @@ local function new(maxsize)
   checksize(maxsize, 2)
   local empty = core.Event()
   empty:set()
-  local self = setmetatable({
+  local self
+  self = setmetatable({
     _threads = core.newthreadpool(maxsize), _maxsize = maxsize,
     _slots = core.Semaphore(maxsize + 1),
     _surplus = 0, -- slots to be taken back, after the pool was made smaller
     _results = {}, _quiet = {}, _next = 1, -- AsyncResults by the number of the task
     _count = 0, _empty = empty, _closed = false, _dispatcher = nil,
+    _failed = function(dispatcher) failed(self, dispatcher) end,
+    _inhand = false, -- the number of the task whose result is being set
   }, ThreadPool)
   pools[self] = true
   return self
