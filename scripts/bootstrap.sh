@@ -40,6 +40,7 @@ test     mod:socket lua-socket rock:luasocket lua5.4-socket rock:luasocket
 test     mod:ssl    lua-sec    rock:luasec    lua5.4-sec    rock:luasec
 test     cmd:redis-server redis-server redis        redis          redis
 test     redis_lua     lua-redis      -             -              -
+ci       postgres      postgresql     -             -              -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
@@ -113,6 +114,10 @@ need_ldoc() {
 # LDoc can do without, but not as well.
 need_markdown() {
   ! have apt-get || test -e /usr/share/lua/5.1/markdown.lua
+}
+
+need_postgres() {
+  have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
 }
 
 need_python_gevent() { python3 -c 'import gevent' >/dev/null 2>&1; }
