@@ -264,10 +264,13 @@ describe("create_connection", function()
       return {address("127.0.0.1", dead), address("::1", dead),
         address("127.0.0.1", port)}
     end)
-    local start = helper.now()
-    local sock <close> = assert(socket.create_connection("a.name", port))
-    assert.same(pack("127.0.0.1", port), pack(sock:getpeername()))
-    assert.is_true(helper.now() - start < 0.45 * helper.scale)
+    local took = helper.best_of(3, 0.45, function()
+      local start = helper.now()
+      local sock <close> = assert(socket.create_connection("a.name", port))
+      assert.same(pack("127.0.0.1", port), pack(sock:getpeername()))
+      return helper.now() - start
+    end)
+    assert.is_true(took < 0.45 * helper.scale, took)
   end)
 
   it("races the next address where one does not answer", function()

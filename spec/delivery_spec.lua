@@ -264,9 +264,10 @@ describe("a kill or a time-out in the turn in which data comes", function()
       local a, b = helper.pair()
       local _ <close> = closing(a, b)
       local got
-      local reader = helper.spawn_blocked(function()
+      local reader = gevent.spawn(function()
         got = {a:recv(10, 0.002 * helper.scale)}
       end)
+      gevent.sleep(0)
       b:sendall("data")
       local until_then = os.clock() + 0.003 * helper.scale
       while os.clock() < until_then do end -- both are due in the next poll
