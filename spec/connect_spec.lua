@@ -258,8 +258,7 @@ describe("create_connection", function()
 
   it("takes the next address at once where one is refused", function()
     local listener <close> = assert(socket.create_server("127.0.0.1:0"))
-    local _, port = listener:getsockname()
-    local dead = dead_port()
+    local dead, _, port = dead_port(), listener:getsockname()
     local _resolver <close> = resolving(function()
       return {address("127.0.0.1", dead), address("::1", dead),
         address("127.0.0.1", port)}

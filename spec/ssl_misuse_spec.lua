@@ -5,7 +5,6 @@ local helper = require "helper"
 local tls = require "helper_tls"
 local gevent = require "gevent"
 local socket = require "gevent.socket"
-local ssl = require "gevent.ssl"
 local it = helper.it
 
 local failure = tls.failure
