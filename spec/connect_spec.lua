@@ -1,6 +1,4 @@
--- connect, create_connection (with a resolver of the spec's own) and
--- create_server.
-
+-- connect, create_connection (with a resolver of the spec's own), create_server.
 local helper = require "helper"
 local gevent = require "gevent"
 local socket = require "gevent.socket"

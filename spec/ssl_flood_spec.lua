@@ -56,11 +56,16 @@ describe("a peer that changes its keys all the time", function()
         if turns and not ended then turns = turns + 1 end
       end
     end)
-    local peer <close> = run("./flood %s 60000", srv.port)
-    helper.wait_until(function() return ended end, 30)
+    -- A peer that is stopped too early by something else proves nothing.
+    for _ = 1, 3 do
+      ended = nil
+      local peer <close> = run("./flood %s 1000000", srv.port)
+      helper.wait_until(function() return ended end, 30)
+      peer:expect "sent %d+"
+      if ended[3] == "ENOBUFS" then break end
+    end
     ticker:kill()
     assert.same({nil, "no buffer space available", "ENOBUFS", n = 3}, ended)
     assert.is_true(turns >= 3, turns .. " turns in all that time")
-    peer:expect "sent %d+"
   end, {deadline = 60})
 end)
