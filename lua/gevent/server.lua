@@ -9,6 +9,7 @@ local RESTART_DELAY = 0.1 -- seconds, after a lack of memory
 local STOP_TIMEOUT = 1 -- seconds that stop() waits for handlers
 local HANDSHAKE_TIMEOUT = 30 -- seconds that a client may take for TLS
 local LARGEST = 65535 -- bytes of a datagram
+local TLS_UNSENT = 1 << 20 -- bytes of a TLS connection that the system takes ahead
 local BATCH = 100 -- connections accepted before others have their turn
 
 -- A listener that is none any more; anything else may pass: no descriptors, no
@@ -40,6 +41,9 @@ local function listening(self)
   local sock, message, code = socket.create_server(self.listener,
     {backlog = self.backlog, reuse_port = self.reuse_port, type = self._type})
   if not sock then return nil, message, code end
+  if self.ssl_context then -- encrypting in small pieces costs a fifth of the speed
+    pcall(sock.setsockopt, sock, "notsent_lowat", TLS_UNSENT)
+  end
   self.socket = sock
   return true
 end
