@@ -147,6 +147,19 @@ helper.battery("recvfrom", function()
 end)
 
 describe("DatagramServer", function()
+  it("is over where its socket is none any more", function()
+    local log = {}
+    local s = server.DatagramServer("127.0.0.1:0", function() end,
+      {error_log = function(text) log[#log + 1] = text end})
+    assert(s:start())
+    local waiter = gevent.spawn(s.serve_forever, s)
+    gevent.sleep(0)
+    s.socket:close()
+    waiter:get()
+    assert.is_true(s.closed)
+    assert.equal(1, #log)
+  end)
+
   local function client(port)
     local sock = bound()
     assert(sock:connect("127.0.0.1", port))

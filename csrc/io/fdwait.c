@@ -147,6 +147,18 @@ void gev_fd_describe(lua_State *L, void *on) {
   lua_pushfstring(L, "fd %d", ((struct gev_fd *)on)->fd);
 }
 
+static int give_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  gev_unpark(L, (struct gev_hub *)ctx);
+  return 1;
+}
+
+int gev_fd_give(lua_State *L, struct gev_hub *h, const struct gev_waitop *op) {
+  if (!gev_must_yield(L, h)) return 1;
+  struct gev_greenlet *g = gev_park_begin(L, h, op);
+  return gev_park_ready(L, h, g, op, NULL, (lua_KContext)h, give_k);
+}
+
 /* --- closing ------------------------------------------------------------- */
 
 static void tell_witnesses(struct gev_hub *h, int fd) {

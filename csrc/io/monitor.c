@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <lauxlib.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,7 @@
 
 #include "core/park.h"
 #include "io/nudge.h"
+#include "io/thread.h"
 
 enum { SHORTEST = 1000000 }; /* ns between two looks */
 
@@ -193,13 +192,7 @@ static void hub_closes(struct gev_closer *c) {
 }
 
 static void init_wake(struct monitor *m) {
-  pthread_condattr_t attr;
-  pthread_condattr_init(&attr);
-#ifndef __APPLE__
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-#endif
-  pthread_cond_init(&m->wake, &attr);
-  pthread_condattr_destroy(&attr);
+  gev_thread_cond(&m->wake);
   pthread_mutex_init(&m->lock, NULL);
 }
 
@@ -233,13 +226,8 @@ static int open_async(lua_State *L, struct monitor *m) {
 }
 
 static int start_thread(struct monitor *m) {
-  sigset_t all, former;
   gev_nudge_enter(&m->nudge, look_up);
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &former);
-  int err = pthread_create(&m->thread, NULL, thread_main, m);
-  pthread_sigmask(SIG_SETMASK, &former, NULL);
-  return err;
+  return gev_thread_start(&m->thread, thread_main, m);
 }
 
 static void end_thread(struct monitor *m) {

@@ -98,21 +98,6 @@ static void push_event(lua_State *L, const struct epoll_event *event) {
   set_flag(L, "error", (bits & EPOLLERR) != 0);
 }
 
-static int pass_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
-  gev_unpark(L, gev_hub(L));
-  return 1;
-}
-
-/* The list on the top is the result. Who always finds something, or never
- * waits, lets others run once the slice is over. */
-static int give(lua_State *L, struct gev_hub *h) {
-  if (!gev_must_yield(L, h)) return 1;
-  struct gev_greenlet *g = gev_park_begin(L, h, &poll_op);
-  return gev_park_ready(L, h, g, &poll_op, NULL, 0, pass_k);
-}
-
 static int poll_k(lua_State *L, int status, lua_KContext ctx);
 
 /* The buffer for the events is at index 3. */
@@ -136,7 +121,7 @@ static int poll_now(lua_State *L, struct poller *p, bool once,
     push_event(L, &events[i]);
     lua_rawseti(L, -2, i + 1);
   }
-  return give(L, gev_hub(L));
+  return gev_fd_give(L, gev_hub(L), &poll_op);
 }
 
 static int poll_k(lua_State *L, int status, lua_KContext ctx) {

@@ -114,21 +114,6 @@ int gev_failclosed(lua_State *L) {
 static const struct gev_waitop recv_op = {"recv", true, gev_fd_cancel,
                                           gev_fd_describe};
 
-static int pass_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
-  gev_unpark(L, gev_hub(L));
-  return 1;
-}
-
-/* The string on the top is the result; a stream that always has data lets
- * others run once its slice is over. */
-static int give(lua_State *L, struct gev_hub *h) {
-  if (!gev_must_yield(L, h)) return 1;
-  struct gev_greenlet *g = gev_park_begin(L, h, &recv_op);
-  return gev_park_ready(L, h, g, &recv_op, NULL, 0, pass_k);
-}
-
 static int recv_k(lua_State *L, int status, lua_KContext ctx);
 
 static int recv_buffered(lua_State *L, struct gev_stream *s, size_t n) {
@@ -146,7 +131,7 @@ static int recv_now(lua_State *L, struct gev_stream *s, bool once,
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
     gev_count_bytes(h, (size_t)got);
-    return give(L, h);
+    return gev_fd_give(L, h, &recv_op);
   }
   if (!gev_stream_must_wait(got)) return gev_stream_fail(L, s, got);
   if (once) return gev_failtimeout(L);

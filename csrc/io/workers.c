@@ -2,10 +2,10 @@
  * answers, and the handle in the loop. */
 #include "io/workers.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "io/thread.h"
 
 struct gev_workers {
   pthread_mutex_t lock; /* for the fields up to `async` */
@@ -101,19 +101,9 @@ static void *thread_main(void *arg) {
   return NULL;
 }
 
-/* With the lock. Signals are for the threads of the program. */
+/* With the lock. */
 static int start_thread(struct gev_workers *p) {
-  pthread_t thread;
-  pthread_attr_t attr;
-  sigset_t all, former;
-  int err = pthread_attr_init(&attr);
-  if (err) return err;
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &former);
-  err = pthread_create(&thread, &attr, thread_main, p);
-  pthread_sigmask(SIG_SETMASK, &former, NULL);
-  pthread_attr_destroy(&attr);
+  int err = gev_thread_start(NULL, thread_main, p);
   if (!err) p->threads++;
   if (!err) p->alive++;
   return err;
@@ -213,13 +203,7 @@ void gev_workers_forget(struct gev_work *w) {
 /* --- life ---------------------------------------------------------------- */
 
 static void init_locks(struct gev_workers *p) {
-  pthread_condattr_t attr;
-  pthread_condattr_init(&attr);
-#ifndef __APPLE__
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-#endif
-  pthread_cond_init(&p->work, &attr);
-  pthread_condattr_destroy(&attr);
+  gev_thread_cond(&p->work);
   pthread_mutex_init(&p->lock, NULL);
 }
 

@@ -383,13 +383,6 @@ static const struct gev_waitop send_op = {"send", true, gev_fd_cancel,
 
 static int send_k(lua_State *L, int status, lua_KContext sent);
 
-static int sent_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
-  gev_unpark(L, gev_hub(L));
-  return 1;
-}
-
 /* One write of the data; what setvbuf has collected goes before. */
 static ssize_t send_once(lua_State *L, struct gev_stream *s) {
   struct iovec iov;
@@ -402,9 +395,7 @@ static ssize_t send_once(lua_State *L, struct gev_stream *s) {
 static int count_sent(lua_State *L, struct gev_hub *h, size_t sent) {
   lua_pushinteger(L, (lua_Integer)sent);
   gev_count_bytes(h, sent);
-  if (!gev_must_yield(L, h)) return 1;
-  struct gev_greenlet *g = gev_park_begin(L, h, &send_op);
-  return gev_park_ready(L, h, g, &send_op, NULL, 0, sent_k);
+  return gev_fd_give(L, h, &send_op);
 }
 
 /* With `sent` bytes taken, all that is left is to see them out. */

@@ -2,7 +2,10 @@
 -- numbers only, what is a name is looked up here. And a connect to a Unix
 -- listener that has no room waits for it.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local waiting = require "gevent._wait"
+
+local bad, expected = misuse.bad, misuse.expected
 
 local FIRST_DELAY, LONGEST_DELAY = 0.001, 0.05 -- seconds between attempts
 
@@ -22,15 +25,12 @@ local function isnumeric(host)
 end
 
 -- Misuse is raised here, with the argument's number as the user counts: what the
--- C functions raise would name this file. Their caller's caller is to blame.
-local function bad(n, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
-end
+-- C functions raise would name this file.
 
 -- The host that is argument n, and the port after it; or the path.
 local function checkaddress(self, host, port, n, fname)
   if type(host) ~= "string" and type(host) ~= "number" then
-    bad(n, fname, ("string expected, got %s"):format(type(host)))
+    bad(n, fname, expected("string", host))
   elseif self.family == "unix" then
     return
   end

@@ -1,11 +1,13 @@
 -- gevent._connect: create_connection of gevent.socket (private): which addresses
 -- are tried when, and TLS on top.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local ssl = require "gevent.ssl"
 local waiting = require "gevent._wait"
 
 local ATTEMPT_DELAY = 0.25 -- seconds between attempts: RFC 8305 section 5
 
+local bad, expected = misuse.bad, misuse.expected
 local getaddrinfo -- gevent.socket's
 
 -- One attempt; `running` is the race it is part of, if any.
@@ -107,14 +109,6 @@ local function connecttls(host, port, source, context, opts)
   if ok then return tls, message, code end
   sock:close()
   error(tls, 0)
-end
-
-local function bad(n, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
-end
-
-local function expected(what, value)
-  return ("%s expected, got %s"):format(what, type(value))
 end
 
 local function checkconnection(host, port, opts)

@@ -2,6 +2,9 @@
 -- gevent.resolver): checks of arguments, failures, and the look-ups that follow
 -- from getaddrinfo and getnameinfo.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
+
+local expected = misuse.expected
 
 local FAMILIES = {inet = true, inet6 = true}
 local TYPES = {stream = true, dgram = true}
@@ -9,13 +12,7 @@ local TYPES = {stream = true, dgram = true}
 -- arguments ------------------------------------------------------------------
 
 -- For error: a function here is called by the method, and that by the user.
-local function bad(n, fname, text)
-  return ("bad argument #%d to '%s' (%s)"):format(n, fname, text)
-end
-
-local function expected(what, value)
-  return ("%s expected, got %s"):format(what, type(value))
-end
+local bad = misuse.text
 
 -- A string or a number as a string; nil stays nil.
 local function totext(value, n, fname)

@@ -1,8 +1,11 @@
 --- Servers: a listener, and a greenlet for each connection.
 -- @module gevent.server
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"
+
+local expected = misuse.expected
 
 local FIRST_DELAY, LONGEST_DELAY = 0.01, 1 -- seconds, after a failed accept
 local RESTART_DELAY = 0.1 -- seconds, after a lack of memory
@@ -300,12 +303,18 @@ local function backoff(self, delay, message)
   return math.min(delay * 2, LONGEST_DELAY)
 end
 
+--- For classes below: the next connection, or what stands for one, its host and
+-- port; or nil, message, code.
+function StreamServer:_next()
+  return self.socket:accept(self._patience)
+end
+
 -- Runs in a greenlet of its own until the server stops.
 function StreamServer:_acceptloop()
-  local listener, delay, batch = self.socket, FIRST_DELAY, 0
+  local delay, batch = FIRST_DELAY, 0
   while true do
     waitforroom(self)
-    local sock, host, port = listener:accept(self._patience)
+    local sock, host, port = self:_next()
     if sock then
       delay = FIRST_DELAY
       dispatch(self, sock, host, port)
@@ -337,10 +346,6 @@ local function bad(self, n, text)
     local info = debug.getinfo(level, "S")
   until not info or info.what ~= "C" and info.source:sub(1, #HERE) ~= HERE
   error(("bad argument #%d to '%s' (%s)"):format(n, getmetatable(self).__name, text), level)
-end
-
-local function expected(what, value)
-  return ("%s expected, got %s"):format(what, type(value))
 end
 
 local function setspawn(self, spawn)
@@ -457,25 +462,9 @@ function DatagramServer:_serve(message, host, port)
   return self.handle(message.data, host, port)
 end
 
-function DatagramServer:_acceptloop()
-  local sock, delay, batch = self.socket, FIRST_DELAY, 0
-  while true do
-    waitforroom(self)
-    local data, host, port = sock:recvfrom(LARGEST, self._patience)
-    if data then
-      delay = FIRST_DELAY
-      dispatch(self, setmetatable({data = data}, Message), host, port)
-      batch = batch + 1
-      if batch % BATCH == 0 then core.sleep(0) end
-    elseif fatal[port] then
-      if not self.closed then complain(self, host) end
-      return
-    elseif port == "timeout" then
-      sweep(self)
-    else
-      delay = backoff(self, delay, host)
-    end
-  end
+function DatagramServer:_next()
+  local data, host, port = self.socket:recvfrom(LARGEST, self._patience)
+  return data and setmetatable({data = data}, Message), host, port
 end
 
 --- Sends a datagram from the server's address; one at a time.

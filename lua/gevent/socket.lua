@@ -5,8 +5,11 @@
 local core = require "gevent._core"
 local connection = require "gevent._connect"
 local byname = require "gevent._byname"
+local misuse = require "gevent._misuse"
 require "gevent.config" -- which chooses the resolver
 local resolver = require "gevent.resolver"
+
+local bad, expected = misuse.bad, misuse.expected
 
 local BACKLOG = 1024
 local UNSENT = 262144 -- bytes of a connection that the system takes ahead of sending
@@ -90,14 +93,6 @@ local numeric = byname(socket.getaddrinfo)
 -- @return[2] nil, message, code
 -- @function create_connection
 socket.create_connection = connection(socket.getaddrinfo)
-
-local function bad(n, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
-end
-
-local function expected(what, value)
-  return ("%s expected, got %s"):format(what, type(value))
-end
 
 --- Takes a listener apart: "host:port", ":port", "[ipv6]:port", a port,
 -- "unix:/path".

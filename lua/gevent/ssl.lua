@@ -4,6 +4,9 @@
 -- sockets have. All is told in `docs/tls.md`.
 -- @module gevent.ssl
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
+
+local bad, expected = misuse.bad, misuse.expected
 
 local ssl = {
   --- Which OpenSSL this is.
@@ -172,14 +175,6 @@ local function addmethods(class)
   if class.__closed and class.__closed ~= class then addmethods(class.__closed) end
 end
 for _, class in pairs(core.tls_classes) do addmethods(class) end
-
-local function bad(n, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), 4)
-end
-
-local function expected(what, value)
-  return ("%s expected, got %s"):format(what, type(value))
-end
 
 local function checkwrap(context, sock, opts)
   if not ssl.iscontext(context) then

@@ -4,6 +4,7 @@
 -- of what was undone. One that is streamed holds its connection until its body
 -- has been read to the end or it is closed; when it is collected at the latest.
 -- @classmod gevent.http.Response
+local lines = require "gevent.http._lines"
 local url = require "gevent.http.url"
 
 local PIECE = 65536 -- bytes
@@ -52,14 +53,9 @@ end
 --- The lines of the body.
 -- @tparam[opt="l"] string|integer format as in `read`
 -- @treturn function iterator; as in `io`, a failure raises
-function Response:lines(format)
-  return function()
-    local line, message, code = self:read(format)
-    if line == nil and code ~= "closed" then error(message, 2) end
-    if line == "" and format and tostring(format):find("^%*?a") then return nil end
-    return line
-  end
-end
+-- @function Response:lines
+Response.lines = lines
+
 
 --- The body in pieces as they come; an iterator that may be the body of
 -- another request, or of a handler's answer.

@@ -3,6 +3,7 @@
 -- Returns the function that is called when a request is over which has files.
 local core = require "gevent._core"
 local form = require "gevent.http.form"
+local lines = require "gevent.http._lines"
 local multipart = require "gevent.http.multipart"
 
 local URLENCODED = "application/x-www-form-urlencoded"
@@ -13,14 +14,9 @@ local methods = core.http_request_methods
 --- The lines of the body.
 -- @tparam[opt="l"] string|integer format as in `read`
 -- @treturn function iterator; as in `io`, a failure raises
-function methods:lines(format)
-  return function()
-    local line, message, code = self:read(format)
-    if line == nil and code ~= "closed" then error(message, 2) end
-    if line == "" and format and tostring(format):find("^%*?a") then return nil end
-    return line
-  end
-end
+-- @function methods:lines
+methods.lines = lines
+
 
 --- What the query says.
 -- @tparam[opt] boolean all lists of all values instead of the last ones
