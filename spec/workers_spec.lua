@@ -286,7 +286,8 @@ describe("a supervisor", function()
           end
           return true
         end)
-        assert(slow:get() == "slow" and #boss:pids() == 2)
+        assert(slow:get() == "slow")
+        until_(function() return #boss:pids() == 2 end)
         assert(table.concat(states, " ") == "ready reloading ready")
         boss:stop()
       end)

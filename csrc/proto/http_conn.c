@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "proto/http_server.h"
@@ -167,12 +168,21 @@ static int conn_failure(lua_State *L) {
   return 2;
 }
 
-/* conn:idle() -> does it wait for a request of which nothing has come? */
+/* Is there something to read of which the loop has not told yet? */
+static bool has_input(const struct gev_stream *s) {
+  char byte;
+  return recv(s->fd.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* conn:idle() -> does it wait for a request of which nothing has come?, has it
+ * had none before? */
 static int conn_idle(lua_State *L) {
   struct gev_http_conn *c = check(L);
   const struct gev_greenlet *g = c->s->fd.user[GEV_READ];
-  lua_pushboolean(L, c->idle && g && g->state == GEV_PARKED);
-  return 1;
+  lua_pushboolean(L, c->idle && g && g->state == GEV_PARKED &&
+                         !has_input(c->s));
+  lua_pushboolean(L, c->serial == 1);
+  return 2;
 }
 
 /* conn:close(): gives up its buffers, not the stream. Idempotent. */

@@ -8,6 +8,7 @@ local writeparts = require "gevent.http.response"
 
 local StreamServer = base.StreamServer
 local STOP_TIMEOUT = 1 -- seconds, as StreamServer's
+local FIRST_REQUEST = 0.2 -- seconds that stop leaves for it
 
 local COMPRESS_LEVEL = 5 -- of 1 to 9
 local COMPRESS_MIN = 1024 -- bytes: less is not worth it
@@ -113,8 +114,28 @@ function Server:_serve(sock, host, port)
   if other then other:_handled(hasfailed) end
 end
 
+-- Closes what waits for a request; a new connection only where `new` is true.
+local function closeidle(self, new)
+  for conn, sock in pairs(self._connections) do
+    local idle, first = conn:idle()
+    if idle and (new or not first) then sock:close() end
+  end
+end
+
+-- New ones, and those that are still in their handshake when the server stops.
+local function closelater(self)
+  while true do
+    core.sleep(FIRST_REQUEST)
+    closeidle(self, true)
+  end
+end
+
+-- For `<close>`: a list of one greenlet.
+local Killed = {__close = function(list) list[1]:kill(nil, false) end}
+
 --- Stops accepting, closes idle connections, waits until the requests under way
--- are answered, then kills those that are not.
+-- are answered, then kills those that are not. Where a connection has not had
+-- a request yet, the first one is probably on its way: a moment is left for it.
 -- @tparam[opt=1] number timeout seconds to wait
 function Server:stop(timeout)
   if self.closed then return end
@@ -125,11 +146,12 @@ function Server:stop(timeout)
   end
   self.stopping = true
   self._settings:stop()
-  for conn, sock in pairs(self._connections) do
-    if conn:idle() then sock:close() end
+  closeidle(self)
+  for _, sock in pairs(self._connections) do
     local other = upgraded[sock]
     if other then other:_stop() end
   end
+  local _closer <close> = setmetatable({core.spawn(closelater, self)}, Killed)
   return StreamServer.stop(self, timeout)
 end
 
