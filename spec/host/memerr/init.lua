@@ -72,12 +72,12 @@ function _G.settle()
   local gevent, core = package.loaded["gevent"], package.loaded["gevent._core"]
   if not gevent then return end
   local left
-  for _ = 1, 50 do
+  for turn = 1, 200 do
     for _, greenlet in ipairs(core.greenlets()) do
       if greenlet ~= gevent.getcurrent() then gevent.kill(greenlet) end
     end
     collectgarbage()
-    pcall(gevent.sleep, 0.001) -- the failure of a task may be pending
+    pcall(gevent.sleep, turn < 50 and 0.001 or 0.02) -- the failure of a task may be pending
     left = count(core.hub)
     if not left then break end
   end
