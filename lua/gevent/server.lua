@@ -112,8 +112,8 @@ local function handlers(self)
   return list
 end
 
--- Waits for the handlers; false at the deadline.
-local function drain(self, deadline)
+--- For classes below: waits for the handlers; false at the deadline.
+function StreamServer:_drain(deadline)
   local running = handlers(self)
   local waiter <close> = core.multiwait(running)
   for _ = 1, #running do
@@ -162,9 +162,9 @@ function StreamServer:stop(timeout)
   self.started, self.closed = false, true
   if self.socket then self.socket:close() end
   sweep(self)
-  if not drain(self, core.monotonic() + timeout) then
+  if not self:_drain(core.monotonic() + timeout) then
     killhandlers(self)
-    drain(self, core.monotonic() + STOP_TIMEOUT)
+    self:_drain(core.monotonic() + STOP_TIMEOUT)
   end
   if self._ended then self._ended:start() end
 end

@@ -133,6 +133,11 @@ end
 -- For `<close>`: a list of one greenlet.
 local Killed = {__close = function(list) list[1]:kill(nil, false) end}
 
+function Server:_drain(deadline)
+  local _closer <close> = setmetatable({core.spawn(closelater, self)}, Killed)
+  return StreamServer._drain(self, deadline)
+end
+
 --- Stops accepting, closes idle connections, waits until the requests under way
 -- are answered, then kills those that are not. Where a connection has not had
 -- a request yet, the first one is probably on its way: a moment is left for it.
@@ -151,7 +156,6 @@ function Server:stop(timeout)
     local other = upgraded[sock]
     if other then other:_stop() end
   end
-  local _closer <close> = setmetatable({core.spawn(closelater, self)}, Killed)
   return StreamServer.stop(self, timeout)
 end
 
