@@ -335,6 +335,61 @@ describe("throw", function()
   end)
 end)
 
+-- Nobody should do that, but it is Lua's own function: no crash, no greenlet that
+-- the hub keeps for ever.
+describe("a blocked greenlet whose coroutine somebody closes", function()
+  local event = require "gevent.event"
+  local lock = require "gevent.lock"
+  local queue = require "gevent.queue"
+  local subprocess = require "gevent.subprocess"
+  local waits = {
+    Event = function() event.Event():wait() end,
+    AsyncResult = function() event.AsyncResult():get() end,
+    ["Queue:get"] = function() queue.Queue():get() end,
+    ["Queue:put"] = function()
+      local q = queue.Queue(1)
+      q:put(1)
+      q:put(2)
+    end,
+    ["Queue:join"] = function()
+      local q = queue.JoinableQueue()
+      q:put(1)
+      q:join()
+    end,
+    Semaphore = function() lock.Semaphore(0):acquire() end,
+    Condition = function()
+      local condition = lock.Condition()
+      condition:acquire()
+      condition:wait()
+    end,
+    ["an unstarted greenlet"] = function() gevent.Greenlet(print):join() end,
+    wait = function() gevent.wait {event.Event(), queue.Queue()} end,
+    socket = function() (helper.pair()):recv(1) end,
+    process = function() subprocess.Popen({"sleep", "60"}):wait() end,
+  }
+  for name, wait in pairs(waits) do
+    it("ends, be it killed or not: " .. name, function()
+      local printed <close> = helper.capture_errors()
+      for _, killed in ipairs {true, false} do
+        local thread
+        local g = helper.spawn_blocked(function()
+          thread = coroutine.running()
+          wait()
+        end)
+        coroutine.close(thread)
+        thread = nil
+        collectgarbage()
+        collectgarbage()
+        helper.wait_all_blocked()
+        if killed or not g.dead then g:kill() end
+        assert.is_true(g.dead)
+      end
+      os.execute "pkill -P $PPID -x sleep"
+      assert.equal("", (printed:text():gsub("[^\n]*cannot resume dead coroutine\n", "")))
+    end)
+  end
+end)
+
 helper.battery("Greenlet:kill", function()
   local gate = helper.gate()
   local stubborn = gevent.spawn(function()

@@ -17,7 +17,7 @@
 #include "core/tree.h"
 
 const char gev_key_args = 0, gev_key_links = 0, gev_key_pending = 0,
-           gev_key_traceback = 0, gev_key_stack = 0;
+           gev_key_traceback = 0, gev_key_stack = 0, gev_key_joined = 0;
 enum { MAX_ARGS = 30000 };
 static const char tracebacks_key = 0; /* of coroutines that fail: weak */
 

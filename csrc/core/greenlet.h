@@ -135,7 +135,7 @@ bool gev_push_extra(lua_State *L, int idx);
 void gev_make_extra(lua_State *L, int idx);
 /* Keys into it, by address. */
 extern const char gev_key_args, gev_key_links, gev_key_pending,
-    gev_key_traceback, gev_key_stack;
+    gev_key_traceback, gev_key_stack, gev_key_joined;
 
 /* Pushes the class of raw greenlets. */
 void gev_push_rawclass(lua_State *L, struct gev_hub *h);

@@ -166,11 +166,23 @@ static const struct gev_waitop kill_op = {"Greenlet:kill", false,
                                           describe_greenlet};
 
 /* Parks until g is dead; k's context is the hub. */
+/* The one at 1 was not started: only who waits keeps it alive, and that must
+ * not hang on its stack, which others may close. */
+static void keep_joined(lua_State *L, struct gev_hub *h) {
+  if (!h->current || h->current == h->main) return;
+  gev_push_greenlet(L, h, h->current);
+  gev_make_extra(L, -1);
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, -2, &gev_key_joined);
+  lua_pop(L, 2);
+}
+
 static int wait_dead(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
                      const struct gev_waitop *op, double timeout,
                      lua_KFunction k) {
   if (g == h->current)
     return luaL_error(L, "%s: a greenlet cannot wait for itself", op->name);
+  if (g->state == GEV_NEW) keep_joined(L, h);
   struct gev_greenlet *self = gev_park_begin(L, h, op);
   gev_waitq_add(&g->joiners, &self->task);
   return gev_park(L, h, self, op, g, gev_deadline(timeout),

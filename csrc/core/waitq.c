@@ -39,6 +39,16 @@ bool gev_waitq_wake_one(struct gev_hub *h, struct gev_waitq *q,
   return true;
 }
 
+void gev_waitq_abandon(struct gev_hub *h, struct gev_waitq *q) {
+  while (!gev_waitq_empty(q)) {
+    struct gev_task *t = gev_container(q->head.next, struct gev_task, link);
+    gev_unlink(&t->link);
+    if (t->run != gev_greenlet_run) continue; /* of a multi-wait, dead too */
+    struct gev_greenlet *g = gev_task_greenlet(t);
+    gev_wake(h, g, g->on, GEV_CLOSED);
+  }
+}
+
 void gev_waitq_wake_all(struct gev_hub *h, struct gev_waitq *q,
                         const void *on) {
   while (gev_waitq_wake_one(h, q, on)) {

@@ -1,6 +1,8 @@
 /* core/waitq.h - layer: core. Wait queue: those who wait for one object, in
  * the order of their coming. Lives inside the object; owns nothing: the
  * waiting greenlet's stack keeps the object alive, and the hub the greenlet.
+ * The object's finalizer abandons the queue, as somebody may have closed that
+ * stack by coroutine.close.
  *
  * An entry is the task of a parked greenlet, or a node of a multi-wait. */
 #ifndef GEV_CORE_WAITQ_H
@@ -38,5 +40,8 @@ bool gev_waitq_wake_one(struct gev_hub *h, struct gev_waitq *q,
 /* The same for each that is in the queue now. */
 void gev_waitq_wake_all(struct gev_hub *h, struct gev_waitq *q,
                         const void *on);
+/* The object is being collected. Whoever waits has no stack any more: it is
+ * made ready, so that the hub sees it and ends it. */
+void gev_waitq_abandon(struct gev_hub *h, struct gev_waitq *q);
 
 #endif

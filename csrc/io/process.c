@@ -191,7 +191,9 @@ void gev_process_release(struct gev_process *p) {
 }
 
 static int process_gc(lua_State *L) {
-  gev_process_release(check(L));
+  struct gev_process *p = check(L);
+  gev_waitq_abandon(p->children->hub, &p->waiters);
+  gev_process_release(p);
   return 0;
 }
 

@@ -1,5 +1,5 @@
 /* sync/event.c - layer: sync. See event.h. Owns its wait queue; who waits
- * keeps the event alive from its stack, so it has no finalizer. */
+ * keeps the event alive from its stack. */
 #include "sync/event.h"
 
 #include <lauxlib.h>
@@ -123,11 +123,16 @@ static int m_tostring(lua_State *L) {
   return 1;
 }
 
+static int m_gc(lua_State *L) {
+  gev_waitq_abandon(gev_hub(L), &check(L)->waiters);
+  return 0;
+}
+
 static const luaL_Reg methods[] = {
     {"set", m_set},       {"clear", m_clear},
     {"is_set", m_is_set}, {"ready", m_is_set},
     {"wait", m_wait},     {"__tostring", m_tostring},
-    {NULL, NULL}};
+    {"__gc", m_gc},       {NULL, NULL}};
 
 void gev_open_event(lua_State *L, int hub) {
   gev_newwaitable(L, hub, "Event", methods, lib_event);

@@ -404,6 +404,14 @@ static int m_iter(lua_State *L) {
   return 1;
 }
 
+static int m_gc(lua_State *L) {
+  struct queue *q = check(L);
+  gev_waitq_abandon(gev_hub(L), &q->getters);
+  gev_waitq_abandon(gev_hub(L), &q->putters);
+  gev_waitq_abandon(gev_hub(L), &q->joiners);
+  return 0;
+}
+
 static const luaL_Reg methods[] = {
     {"put", m_put},           {"put_nowait", m_put_nowait},
     {"get", m_get},           {"get_nowait", m_get_nowait},
@@ -412,7 +420,7 @@ static const luaL_Reg methods[] = {
     {"empty", m_empty},       {"full", m_full},
     {"close", m_close},       {"__close", m_close},
     {"iter", m_iter},         {"__tostring", m_tostring},
-    {NULL, NULL}};
+    {"__gc", m_gc},           {NULL, NULL}};
 static const luaL_Reg join_methods[] = {
     {"task_done", m_task_done}, {"join", m_join}, {NULL, NULL}};
 

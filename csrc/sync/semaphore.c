@@ -131,10 +131,16 @@ static int m_index(lua_State *L) {
   return 1;
 }
 
+static int m_gc(lua_State *L) {
+  gev_waitq_abandon(gev_hub(L), &check(L)->waiters);
+  return 0;
+}
+
 static const luaL_Reg methods[] = {
     {"acquire", m_acquire}, {"release", m_release},
     {"locked", m_locked},   {"__index", m_index},
-    {"__tostring", m_tostring}, {NULL, NULL}};
+    {"__gc", m_gc},         {"__tostring", m_tostring},
+    {NULL, NULL}};
 
 /* --- wait queue ---------------------------------------------------------- */
 
@@ -178,8 +184,15 @@ static int queue_wake(lua_State *L) {
   return 1;
 }
 
+static int queue_gc(lua_State *L) {
+  struct queue *q = gev_check(L, 1, &queue_class);
+  gev_waitq_abandon(gev_hub(L), &q->waiters);
+  return 0;
+}
+
 static const luaL_Reg queue_methods[] = {
-    {"wait", queue_wait}, {"wake", queue_wake}, {NULL, NULL}};
+    {"wait", queue_wait}, {"wake", queue_wake}, {"__gc", queue_gc},
+    {NULL, NULL}};
 
 void gev_open_semaphore(lua_State *L, int hub) {
   gev_newwaitable(L, hub, "Semaphore", methods, lib_semaphore);
