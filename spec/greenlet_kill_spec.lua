@@ -371,13 +371,12 @@ describe("a blocked greenlet whose coroutine somebody closes", function()
     it("ends, be it killed or not: " .. name, function()
       local printed <close> = helper.capture_errors()
       for _, killed in ipairs {true, false} do
-        local thread
+        local threads = {}
         local g = helper.spawn_blocked(function()
-          thread = coroutine.running()
+          threads[1] = coroutine.running()
           wait()
         end)
-        coroutine.close(thread)
-        thread = nil
+        coroutine.close(table.remove(threads))
         collectgarbage()
         collectgarbage()
         helper.wait_all_blocked()
