@@ -152,7 +152,24 @@ static void trim(struct gev_hub *h) {
   if (h->nspawners > GEV_TRIM_ABOVE) attempt(h, trim_tree);
 }
 
+/* Each that is in the list now: one may come back to wait for the next poll. */
+static void flush_held(struct gev_hub *h) {
+  const struct gev_link *last = h->flushers.prev, *l;
+  do {
+    struct gev_flusher *f =
+        gev_container(h->flushers.next, struct gev_flusher, link);
+    l = &f->link;
+    gev_unlink(&f->link);
+    f->flush(h, f);
+  } while (l != last);
+}
+
+void gev_flushers_forget(struct gev_hub *h) {
+  while (!gev_list_empty(&h->flushers)) gev_unlink(h->flushers.next);
+}
+
 static void poll_loop(struct gev_hub *h, bool block) {
+  if (!gev_list_empty(&h->flushers)) flush_held(h);
   if (block) {
     gev_alarms_set(h);
     gev_sigint_watch(h);

@@ -66,6 +66,7 @@ struct gev_hub {
   struct gev_link requests; /* gev_request: uv requests under way */
   struct gev_link closers;  /* gev_closer: who must hear of its end */
   struct gev_link witnesses; /* gev_witness: who hears of closed descriptors */
+  struct gev_link flushers;  /* gev_flusher: who holds something back */
   int64_t near_due, far_due; /* what they are set to; GEV_NEVER: not set */
 
   struct gev_greenlet *current; /* whose Lua code runs; NULL: the hub's own */
@@ -187,6 +188,17 @@ static inline bool gev_is_polling(const struct gev_hub *h) {
  * nothing dangles. `field` may be NULL already. */
 #define gev_handle_own(h, owner) ((h)->data = (void *)(owner))
 void gev_handle_close(uv_handle_t *handle);
+
+/* Who holds something back in the hope of more to go with it: `flush` is called
+ * once, out of the list, before the hub polls next. It may not run Lua. Who
+ * dies while it is in the list unlinks it. */
+struct gev_flusher {
+  struct gev_link link; /* in hub->flushers, or by itself */
+  void (*flush)(struct gev_hub *h, struct gev_flusher *f);
+};
+/* In the child of a fork: what is held back is for the parent to send. */
+void gev_flushers_forget(struct gev_hub *h);
+
 
 /* For those who must hear of the loop's end or of a fork: what other threads
  * know of it. `close` is called before the loop is closed; it may be NULL. */

@@ -211,6 +211,7 @@ static void release_others(lua_State *L, struct gev_hub *h,
 }
 
 int gev_hub_forked(lua_State *L, struct gev_hub *h) {
+  gev_flushers_forget(h);
   int err = h->loop ? uv_loop_fork(h->loop) : 0;
   if (err) return err;
   luaL_checkstack(L, 6, NULL);
@@ -424,6 +425,7 @@ static void init(struct gev_hub *h, lua_State *L) {
   h->pid = getpid();
   gev_list_init(&h->closers);
   gev_list_init(&h->witnesses);
+  gev_list_init(&h->flushers);
   h->switch_interval = 5000000;
   h->far_fd = -1;
 }

@@ -92,6 +92,10 @@ static int listen_for(lua_State *L, struct gev_hub *h, struct gev_fd *f,
   return set_events(f, f->events | event);
 }
 
+void gev_fd_expect(struct gev_fd *f, enum gev_dir dir) {
+  if (f->poll) set_events(f, f->events | event_of[dir]);
+}
+
 void gev_fd_refuse(lua_State *L, struct gev_hub *h, struct gev_fd *f,
                    enum gev_dir dir, const struct gev_waitop *op) {
   gev_push_greenlet(L, h, f->user[dir]);

@@ -73,6 +73,9 @@ static inline enum gev_verdict gev_fd_resume(lua_State *L, struct gev_hub *h,
 static inline int64_t gev_fd_deadline(const struct gev_hub *h) {
   return h->current->timer.node.key;
 }
+/* The loop is to turn once f is ready in that direction, though nobody waits.
+ * Only for what was waited for before. */
+void gev_fd_expect(struct gev_fd *f, enum gev_dir dir);
 /* Is the handle registered for reading, so that `drained` may be set? */
 static inline void gev_fd_drained(struct gev_fd *f) {
   f->drained = (f->events & UV_READABLE) != 0;

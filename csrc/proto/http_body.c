@@ -28,7 +28,8 @@ static ssize_t fail(struct gev_http_conn *c, unsigned status) {
 static ssize_t send_continue(struct gev_http_conn *c) {
   static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
   struct iovec iov = {(void *)(uintptr_t)line, sizeof line - 1};
-  ssize_t put = c->s->ops->write(c->s, &iov, 1);
+  ssize_t put = gev_http_send_held(c);
+  if (put == 0) put = c->s->ops->write(c->s, &iov, 1);
   if (gev_stream_must_wait(put)) return put;
   c->expect = false;
   if (put == sizeof line - 1) return 0;

@@ -133,6 +133,7 @@ static int lib_conn(lua_State *L) {
   c->state = GEV_HTTP_READING;
   c->due = set->header_timeout == GEV_NEVER
                ? GEV_NEVER : gev_now() + set->header_timeout;
+  gev_http_hold_init(c);
   gev_h1_init(&c->h1, &set->limits);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 6);
@@ -192,6 +193,7 @@ static int conn_close(lua_State *L) {
   c->serial++;
   gev_h1_free(&c->h1);
   gev_http_encode_end(c);
+  gev_http_hold_end(c);
   free(c->in.data);
   free(c->out.data);
   c->in = c->out = (struct gev_bytes){0};

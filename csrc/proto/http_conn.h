@@ -7,6 +7,7 @@
  *   http_body.c     its body
  *   http_result.c   what handlers return
  *   http_compose.c  the head of an answer
+ *   http_hold.c     answers that wait for the next one
  *   http_response.c the answer as the handler writes it
  *   http_headers.c  the fields of either
  *   http_encode.c   compression of answers
@@ -68,6 +69,8 @@ struct gev_http_conn {
   int64_t budget;  /* for how long the body may still be waited for */
   int64_t waiting; /* since when it is */
   struct gev_bytes in;  /* of the body: decoded, not asked for */
+  struct gev_bytes held; /* answers that are complete, to go out first */
+  struct gev_flusher flusher; /* sends these */
   struct gev_bytes out; /* of the answer: not taken by the stream */
   int text;             /* after it: the string at this stack index, */
   size_t text_off, text_len;
@@ -224,6 +227,17 @@ void gev_http_add(struct gev_http_head *o, const char *s, size_t n);
 /* Replaces the table or headers object at idx by its lines. Raises on what may
  * not be a trailer. */
 void gev_http_trailers(lua_State *L, int idx);
+
+/* --- http_hold.c --------------------------------------------------------- */
+
+/* Keeps the answer in `o`, with the string at index `text` (0: none) as its
+ * body, for the next write. False: it has to go out now. To be asked only where
+ * more input is there. */
+bool gev_http_hold(lua_State *L, struct gev_http_head *o, int text);
+/* Writes c->held. 0, GEV_WANT_*, or the failure. */
+ssize_t gev_http_send_held(struct gev_http_conn *c);
+void gev_http_hold_init(struct gev_http_conn *c);
+void gev_http_hold_end(struct gev_http_conn *c);
 
 /* --- http_response.c ----------------------------------------------------- */
 

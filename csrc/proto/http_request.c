@@ -289,6 +289,11 @@ static int m_takeover(lua_State *L) {
   struct gev_http_conn *c = r->c;
   if (r->serial != c->serial || c->begun || !c->body_done || c->broken)
     return gev_failclosed(L);
+  if (gev_http_send_held(c) != 0 && c->held.data) /* the rest, then the taker */
+    if (!gev_bytes_add(&c->s->out, c->held.data + c->held.off,
+                       gev_bytes_count(&c->held)))
+      return gev_fail(L, ENOMEM);
+  gev_http_hold_end(c);
   c->taken = true;
   c->serial++;
   get_of_conn(L, 1);

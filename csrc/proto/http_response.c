@@ -16,7 +16,11 @@ static const char class_key = 0;
 /* --- writing ------------------------------------------------------------- */
 
 static void drop(struct gev_http_conn *c, size_t n) {
-  size_t have = c->out.len - c->out.off, k = n < have ? n : have;
+  size_t have = gev_bytes_count(&c->held), k = n < have ? n : have;
+  if (k) gev_bytes_drop(&c->held, k);
+  n -= k;
+  have = c->out.len - c->out.off;
+  k = n < have ? n : have;
   if (k) gev_bytes_drop(&c->out, k);
   n -= k;
   have = c->text_len - c->text_off;
@@ -35,10 +39,12 @@ static int add_piece(struct iovec *iov, int n, const char *data, size_t len) {
 }
 
 ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c) {
-  struct iovec iov[3];
+  struct iovec iov[4];
   for (;;) {
-    int n = add_piece(iov, 0, c->out.data + c->out.off,
-                      c->out.len - c->out.off);
+    int n = add_piece(iov, 0, c->held.data + c->held.off,
+                      gev_bytes_count(&c->held));
+    n = add_piece(iov, n, c->out.data + c->out.off,
+                  c->out.len - c->out.off);
     if (c->text_off < c->text_len)
       n = add_piece(iov, n, lua_tostring(L, c->text) + c->text_off,
                     c->text_len - c->text_off);
@@ -56,8 +62,13 @@ ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c) {
 /* The head is in c->out already: what is in it is written from there. */
 static ssize_t put_rest(lua_State *L, struct gev_http_head *o, size_t put) {
   struct gev_http_conn *c = o->c;
-  size_t len = (size_t)(o->at - o->base);
+  size_t len = (size_t)(o->at - o->base), held = gev_bytes_count(&c->held);
   c->writing = true;
+  if (held) { /* less than it is out: the rest of `o` is all of it */
+    size_t k = put < held ? put : held;
+    gev_bytes_drop(&c->held, k);
+    put -= k;
+  }
   if (o->base == c->out.data) {
     c->out.off = 0;
     c->out.len = len;
@@ -74,9 +85,11 @@ static ssize_t put_rest(lua_State *L, struct gev_http_head *o, size_t put) {
 ssize_t gev_http_put(lua_State *L, struct gev_http_head *o, int text,
                      const char *tail, size_t tail_len) {
   struct gev_http_conn *c = o->c;
-  struct iovec iov[3];
-  size_t total = (size_t)(o->at - o->base) + tail_len;
-  int n = add_piece(iov, 0, o->base, (size_t)(o->at - o->base));
+  struct iovec iov[4];
+  size_t held = gev_bytes_count(&c->held);
+  size_t total = held + (size_t)(o->at - o->base) + tail_len;
+  int n = add_piece(iov, 0, c->held.data + c->held.off, held);
+  n = add_piece(iov, n, o->base, (size_t)(o->at - o->base));
   c->text = text;
   c->text_off = c->text_len = 0;
   if (text) {
@@ -87,7 +100,10 @@ ssize_t gev_http_put(lua_State *L, struct gev_http_head *o, int text,
   n = add_piece(iov, n, tail, tail_len);
   if (n == 0) return 0;
   ssize_t put = c->s->ops->write(c->s, iov, n);
-  if (put == (ssize_t)total && o->base == o->room && !c->s->unsent) return 0;
+  if (put == (ssize_t)total && o->base == o->room && !c->s->unsent) {
+    if (held) gev_bytes_free(&c->held);
+    return 0;
+  }
   c->tail = tail;
   c->tail_len = tail_len;
   if (put >= 0) return put_rest(L, o, (size_t)put);
@@ -123,6 +139,7 @@ ssize_t gev_http_answer_whole(lua_State *L, struct gev_http_conn *c,
   c->finished = true;
   if (c->bodyless) body = 0;
   if (body) c->sent = (uint64_t)a->length;
+  if (gev_stream_buffered(c->s) && gev_http_hold(L, &o, body)) return 0;
   return gev_http_put(L, &o, merge(L, &o, body), NULL, 0);
 }
 

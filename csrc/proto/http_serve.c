@@ -108,6 +108,8 @@ static int read_head(lua_State *L, struct gev_hub *h,
   for (;;) {
     const char *data;
     size_t used;
+    if (c->held.data && !gev_stream_buffered(c->s)) /* the last of a row */
+      return written(c, gev_http_flush(L, c), GEV_HTTP_READING);
     ssize_t got = gev_stream_input(h, c->s, &data);
     if (gev_stream_must_wait(got))
       return wait_for(L, h, c, got, head_deadline(c));
@@ -341,6 +343,7 @@ static int answered(lua_State *L, struct gev_http_conn *c) {
  * status that was begun, 101 for a stream that was taken over, and 499, as
  * others do, where the client went before there was any. */
 static int over(lua_State *L, struct gev_http_conn *c) {
+  if (c->held.data) gev_http_send_held(c); /* as much as goes */
   if (!c->set->log && !c->noted) return 0;
   bool told = lua_getiuservalue(L, CONN, GEV_HTTP_UV_LOGGED) == LUA_TNIL;
   lua_pop(L, 1);
@@ -363,6 +366,8 @@ static int yield_turn(lua_State *L, struct gev_hub *h) {
 
 static int next(lua_State *L, struct gev_hub *h, struct gev_http_conn *c) {
   lua_settop(L, RES_CLASS);
+  if (c->held.data && c->set->stopping)
+    return written(c, gev_http_flush(L, c), GEV_HTTP_NEXT);
   if (c->s->fd.user[GEV_READ] || c->s->fd.user[GEV_WRITE])
     return go(c, GEV_HTTP_OVER); /* a greenlet of the handler's own */
   if (c->close || c->set->stopping) {
