@@ -8,6 +8,7 @@
 
 struct event {
   const struct gev_class *cls;
+  struct gev_hub *hub; /* cheaper to get at than a function's upvalue */
   struct gev_waitq waiters;
   uint32_t waking; /* woken by set, not run yet */
   bool is_set;
@@ -46,6 +47,7 @@ static const struct gev_waitop wait_ops[] = {
 static int lib_event(lua_State *L) {
   struct event *e = lua_newuserdatauv(L, sizeof *e, 0);
   e->cls = &event_class;
+  e->hub = gev_hub(L);
   e->waking = 0;
   e->is_set = false;
   gev_waitq_init(&e->waiters);
@@ -57,7 +59,7 @@ static int lib_event(lua_State *L) {
 /* e:set(): wakes all that wait now, in the order of their coming */
 static int m_set(lua_State *L) {
   struct event *e = check(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = e->hub;
   if (e->is_set) return 0;
   e->is_set = true;
   while (!gev_waitq_empty(&e->waiters)) {
@@ -82,7 +84,7 @@ static int m_is_set(lua_State *L) {
 static int wait_k(lua_State *L, int status, lua_KContext ctx) {
   struct event *e = (struct event *)ctx;
   (void)status;
-  enum gev_verdict v = gev_unpark(L, gev_hub(L));
+  enum gev_verdict v = gev_unpark(L, e->hub);
   if (v == GEV_WOKEN && e->waking) e->waking--;
   lua_pushboolean(L, v == GEV_WOKEN);
   return 1;
@@ -92,7 +94,7 @@ static int wait_k(lua_State *L, int status, lua_KContext ctx) {
  * first. */
 static int wait(lua_State *L, const struct gev_waitop *op) {
   struct event *e = check(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = e->hub;
   double timeout = gev_opttimeout(L, 2);
   if (timeout == 0 || (e->is_set && !e->waking)) {
     lua_pushboolean(L, e->is_set);
@@ -124,7 +126,8 @@ static int m_tostring(lua_State *L) {
 }
 
 static int m_gc(lua_State *L) {
-  gev_waitq_abandon(gev_hub(L), &check(L)->waiters);
+  struct event *e = check(L);
+  gev_waitq_abandon(e->hub, &e->waiters);
   return 0;
 }
 

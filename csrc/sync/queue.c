@@ -19,6 +19,7 @@ static const char pending_key = 0;
 
 struct queue {
   const struct gev_class *cls;
+  struct gev_hub *hub; /* cheaper to get at than a function's upvalue */
   struct gev_store store;
   lua_Integer maxsize; /* 0: none; a channel has no room at all */
   lua_Integer unfinished; /* JoinableQueue: puts without a task_done */
@@ -136,8 +137,7 @@ static bool put_now(lua_State *L, struct gev_hub *h, struct queue *q) {
 
 static int put_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
-  switch (gev_unpark(L, gev_hub(L))) {
+  switch (gev_unpark(L, (struct gev_hub *)ctx)) {
     case GEV_TIMEDOUT: return gev_failtimeout(L);
     case GEV_CLOSED: return fail_closed(L);
     default: lua_pushboolean(L, true); return 1;
@@ -158,7 +158,7 @@ static bool can_yield(lua_State *L, const struct gev_hub *h) {
 /* q:put(item [, timeout]) -> true | nil, message, code */
 static int m_put(lua_State *L) {
   struct queue *q = check_item(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = q->hub;
   double timeout = gev_opttimeout(L, 3);
   if (q->closed) return fail_closed(L);
   lua_settop(L, 3);
@@ -167,14 +167,16 @@ static int m_put(lua_State *L) {
     if (!q->channel || !can_yield(L, h) || gev_has_pending(h->current))
       return 1;
     struct gev_greenlet *g = gev_park_begin(L, h, &put_op);
-    return gev_park_ready(L, h, g, &put_op, NULL, 0, put_k); /* getter 1st */
+    return gev_park_ready(L, h, g, &put_op, NULL, (lua_KContext)h,
+                          put_k); /* getter 1st */
   }
   if (timeout == 0) return gev_failtimeout(L);
   struct gev_greenlet *g = gev_park_begin(L, h, &put_op);
   set_pending(L, g, 2);
   gev_waitq_add(&q->putters, &g->task);
   gev_waitq_wake_all(h, &q->watchers, q);
-  return gev_park(L, h, g, &put_op, q, gev_deadline(timeout), 0, put_k);
+  return gev_park(L, h, g, &put_op, q, gev_deadline(timeout), (lua_KContext)h,
+                  put_k);
 }
 
 /* q:put_nowait(item) -> true | nil, "full", "full" */
@@ -182,7 +184,7 @@ static int m_put_nowait(lua_State *L) {
   struct queue *q = check_item(L);
   if (q->closed) return fail_closed(L);
   lua_settop(L, 2);
-  if (!put_now(L, gev_hub(L), q)) return gev_failmsg(L, "full", "full");
+  if (!put_now(L, q->hub, q)) return gev_failmsg(L, "full", "full");
   lua_pushboolean(L, true);
   return 1;
 }
@@ -259,8 +261,7 @@ static bool peek_now(lua_State *L, struct gev_hub *h, struct queue *q) {
 
 static int get_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
-  switch (gev_unpark(L, gev_hub(L))) {
+  switch (gev_unpark(L, (struct gev_hub *)ctx)) {
     case GEV_TIMEDOUT: return gev_failtimeout(L);
     case GEV_CLOSED: return fail_closed(L);
     default: return 1; /* the item is on the top */
@@ -272,14 +273,15 @@ typedef bool (*now_fn)(lua_State *L, struct gev_hub *h, struct queue *q);
 static int get_or_wait(lua_State *L, now_fn now,
                        const struct gev_waitop *op) {
   struct queue *q = check(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = q->hub;
   double timeout = gev_opttimeout(L, 2);
   if (now(L, h, q)) return 1;
   if (q->closed) return fail_closed(L);
   if (timeout == 0) return gev_failtimeout(L);
   struct gev_greenlet *g = gev_park_begin(L, h, op);
   gev_waitq_add(&q->getters, &g->task);
-  return gev_park(L, h, g, op, q, gev_deadline(timeout), 0, get_k);
+  return gev_park(L, h, g, op, q, gev_deadline(timeout), (lua_KContext)h,
+                  get_k);
 }
 
 /* q:get([timeout]) -> item | nil, message, code */
@@ -289,7 +291,7 @@ static int m_peek(lua_State *L) { return get_or_wait(L, peek_now, &peek_op); }
 
 static int nowait(lua_State *L, now_fn now) {
   struct queue *q = check(L);
-  if (now(L, gev_hub(L), q)) return 1;
+  if (now(L, q->hub, q)) return 1;
   return q->closed ? fail_closed(L) : gev_failmsg(L, "empty", "empty");
 }
 static int m_get_nowait(lua_State *L) { return nowait(L, get_now); }
@@ -300,7 +302,7 @@ static int m_peek_nowait(lua_State *L) { return nowait(L, peek_now); }
 /* q:close(): idempotent */
 static int m_close(lua_State *L) {
   struct queue *q = check(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = q->hub;
   struct gev_greenlet *g;
   if (q->closed) return 0;
   q->closed = true;
@@ -326,21 +328,20 @@ static int m_task_done(lua_State *L) {
   if (q->unfinished == 0)
     return luaL_error(L, "task_done() called too many times");
   if (--q->unfinished == 0)
-    gev_waitq_wake_all(gev_hub(L), &q->joiners, q);
+    gev_waitq_wake_all(q->hub, &q->joiners, q);
   return 0;
 }
 
 static int join_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
-  lua_pushboolean(L, gev_unpark(L, gev_hub(L)) == GEV_WOKEN);
+  lua_pushboolean(L, gev_unpark(L, (struct gev_hub *)ctx) == GEV_WOKEN);
   return 1;
 }
 
 /* q:join([timeout]) -> bool: until all that was put is done */
 static int m_join(lua_State *L) {
   struct queue *q = check_joinable(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = q->hub;
   double timeout = gev_opttimeout(L, 2);
   if (q->unfinished == 0 || timeout == 0) {
     lua_pushboolean(L, q->unfinished == 0);
@@ -348,7 +349,8 @@ static int m_join(lua_State *L) {
   }
   struct gev_greenlet *g = gev_park_begin(L, h, &join_op);
   gev_waitq_add(&q->joiners, &g->task);
-  return gev_park(L, h, g, &join_op, q, gev_deadline(timeout), 0, join_k);
+  return gev_park(L, h, g, &join_op, q, gev_deadline(timeout), (lua_KContext)h,
+                  join_k);
 }
 
 /* --- looking ------------------------------------------------------------- */
@@ -406,9 +408,9 @@ static int m_iter(lua_State *L) {
 
 static int m_gc(lua_State *L) {
   struct queue *q = check(L);
-  gev_waitq_abandon(gev_hub(L), &q->getters);
-  gev_waitq_abandon(gev_hub(L), &q->putters);
-  gev_waitq_abandon(gev_hub(L), &q->joiners);
+  gev_waitq_abandon(q->hub, &q->getters);
+  gev_waitq_abandon(q->hub, &q->putters);
+  gev_waitq_abandon(q->hub, &q->joiners);
   return 0;
 }
 
@@ -449,6 +451,7 @@ static int lib_queue(lua_State *L) {
   struct queue *q = lua_newuserdatauv(L, sizeof *q, 2);
   memset(q, 0, sizeof *q);
   q->cls = &queue_class;
+  q->hub = gev_hub(L);
   q->maxsize = maxsize;
   q->joinable = lua_toboolean(L, lua_upvalueindex(4));
   q->channel = channel;

@@ -12,6 +12,7 @@
 
 struct semaphore {
   const struct gev_class *cls;
+  struct gev_hub *hub; /* cheaper to get at than a function's upvalue */
   struct gev_waitq waiters;  /* greenlets in acquire */
   struct gev_waitq watchers; /* multi-waits */
   lua_Integer counter;
@@ -55,6 +56,7 @@ static int lib_semaphore(lua_State *L) {
   luaL_argcheck(L, n >= 0, 1, "a counter must not be negative");
   struct semaphore *s = lua_newuserdatauv(L, sizeof *s, 0);
   s->cls = &sem_class;
+  s->hub = gev_hub(L);
   s->counter = n;
   s->bound = bound;
   gev_waitq_init(&s->waiters);
@@ -66,14 +68,13 @@ static int lib_semaphore(lua_State *L) {
 
 static int acquire_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  (void)ctx;
-  lua_pushboolean(L, gev_unpark(L, gev_hub(L)) == GEV_WOKEN);
+  lua_pushboolean(L, gev_unpark(L, (struct gev_hub *)ctx) == GEV_WOKEN);
   return 1;
 }
 
 static int acquire(lua_State *L, const struct gev_waitop *op) {
   struct semaphore *s = check(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = s->hub;
   double timeout = gev_opttimeout(L, 2);
   if (s->counter > 0 || timeout == 0) {
     lua_pushboolean(L, s->counter > 0);
@@ -82,7 +83,8 @@ static int acquire(lua_State *L, const struct gev_waitop *op) {
   }
   struct gev_greenlet *g = gev_park_begin(L, h, op);
   gev_waitq_add(&s->waiters, &g->task);
-  return gev_park(L, h, g, op, s, gev_deadline(timeout), 0, acquire_k);
+  return gev_park(L, h, g, op, s, gev_deadline(timeout), (lua_KContext)h,
+                  acquire_k);
 }
 
 /* s:acquire([timeout]) -> bool */
@@ -96,7 +98,7 @@ static int lib_semacquire(lua_State *L) {
 /* s:release() */
 static int m_release(lua_State *L) {
   struct semaphore *s = check(L);
-  struct gev_hub *h = gev_hub(L);
+  struct gev_hub *h = s->hub;
   lua_Integer most = s->bound >= 0 ? s->bound : LUA_MAXINTEGER;
   if (s->counter >= most)
     return luaL_error(L, "Semaphore released too many times");
@@ -132,7 +134,8 @@ static int m_index(lua_State *L) {
 }
 
 static int m_gc(lua_State *L) {
-  gev_waitq_abandon(gev_hub(L), &check(L)->waiters);
+  struct semaphore *s = check(L);
+  gev_waitq_abandon(s->hub, &s->waiters);
   return 0;
 }
 
@@ -172,7 +175,8 @@ static int queue_wait(lua_State *L) {
   }
   struct gev_greenlet *g = gev_park_begin(L, h, &wait_op);
   gev_waitq_add(&q->waiters, &g->task);
-  return gev_park(L, h, g, &wait_op, q, gev_deadline(timeout), 0, acquire_k);
+  return gev_park(L, h, g, &wait_op, q, gev_deadline(timeout), (lua_KContext)h,
+                  acquire_k);
 }
 
 /* q:wake(n): the first n; returns how many there were */
