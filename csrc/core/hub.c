@@ -195,6 +195,61 @@ bool gev_slice_check_clock(struct gev_hub *h) {
   return over;
 }
 
+/* --- resuming ------------------------------------------------------------ */
+
+/* The hook that was there before, if any, goes back to its place. */
+static void refuse_yield(lua_State *co, lua_Debug *ar) {
+  (void)ar;
+  gev_push_hub(co, NULL);
+  struct gev_hub *h = lua_touserdata(co, -1);
+  lua_sethook(co, h->user_hook, h->user_hook_mask, h->user_hook_count);
+  luaL_error(co, "attempt to yield from a greenlet outside any coroutine of "
+             "its own: use gevent.sleep(0) to let others run");
+}
+
+/* A yield that is no park: nobody is there to take the values. Makes it an
+ * error at that very call, by a hook on its return. */
+static int resume_refused(struct gev_hub *h, lua_State *co, int *n) {
+  lua_pop(co, *n);
+  h->user_hook = lua_gethook(co);
+  h->user_hook_mask = lua_gethookmask(co);
+  h->user_hook_count = lua_gethookcount(co);
+  lua_sethook(co, refuse_yield, LUA_MASKRET, 0);
+  return lua_resume(co, h->L, 0, n);
+}
+
+static inline void run_greenlet(struct gev_hub *h, struct gev_greenlet *g) {
+  if (g->state == GEV_DEAD) {
+    gev_greenlet_notify(h, g);
+    return;
+  }
+  lua_State *co = g->co;
+  int n;
+  if (g->state == GEV_STARTING && lua_gettop(co) != g->nargs + 1) {
+    gev_greenlet_spoilt(h, g);
+    return;
+  }
+  gev_count_switch(h);
+  h->current = g;
+  h->running = co;
+  g->state = GEV_RUNNING;
+  int status = lua_resume(co, h->L, g->L == co ? g->nargs : 0, &n);
+  while (status == LUA_YIELD && !h->parking)
+    status = resume_refused(h, co, &n);
+  h->current = NULL;
+  h->running = NULL;
+  if (status == LUA_YIELD)
+    h->parking = false;
+  else
+    gev_greenlet_finish(h, g, status, n);
+}
+
+void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
+  run_greenlet(h, gev_task_greenlet(t));
+}
+
+/* --- turns ------------------------------------------------------------------ */
+
 /* Runs tasks until none is left, the slice is over, or the main greenlet's
  * turn has come: then returns true. */
 static bool run_ready(struct gev_hub *h) {
@@ -203,7 +258,10 @@ static bool run_ready(struct gev_hub *h) {
         gev_container(h->ready.next, struct gev_task, link);
     gev_unlink(&t->link);
     if (t == &h->main->task) return true;
-    t->run(h, t);
+    if (t->run == gev_greenlet_run) /* one return less to mispredict */
+      run_greenlet(h, gev_task_greenlet(t));
+    else
+      t->run(h, t);
     if (gev_slice_is_over(h)) {
       poll_loop(h, false);
       if (h->interrupted) gev_sigint_deliver(h);
@@ -258,56 +316,6 @@ void gev_hub_run(struct gev_hub *h) {
   trim(h);
   gev_count_switch(h);
   if (h->greenlets) attempt(h, renew_sentinel);
-}
-
-/* --- resuming ------------------------------------------------------------ */
-
-/* The hook that was there before, if any, goes back to its place. */
-static void refuse_yield(lua_State *co, lua_Debug *ar) {
-  (void)ar;
-  gev_push_hub(co, NULL);
-  struct gev_hub *h = lua_touserdata(co, -1);
-  lua_sethook(co, h->user_hook, h->user_hook_mask, h->user_hook_count);
-  luaL_error(co, "attempt to yield from a greenlet outside any coroutine of "
-             "its own: use gevent.sleep(0) to let others run");
-}
-
-/* A yield that is no park: nobody is there to take the values. Makes it an
- * error at that very call, by a hook on its return. */
-static int resume_refused(struct gev_hub *h, lua_State *co, int *n) {
-  lua_pop(co, *n);
-  h->user_hook = lua_gethook(co);
-  h->user_hook_mask = lua_gethookmask(co);
-  h->user_hook_count = lua_gethookcount(co);
-  lua_sethook(co, refuse_yield, LUA_MASKRET, 0);
-  return lua_resume(co, h->L, 0, n);
-}
-
-void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
-  struct gev_greenlet *g = gev_task_greenlet(t);
-  if (g->state == GEV_DEAD) {
-    gev_greenlet_notify(h, g);
-    return;
-  }
-  lua_State *co = g->co;
-  int n;
-  if (g->state == GEV_STARTING && lua_gettop(co) != g->nargs + 1) {
-    gev_greenlet_spoilt(h, g);
-    return;
-  }
-  gev_count_switch(h);
-  h->current = g;
-  h->running = co;
-  g->state = GEV_RUNNING;
-  int status = lua_resume(co, h->L, g->L == co ? g->nargs : 0, &n);
-  while (status == LUA_YIELD && !h->parking)
-    status = resume_refused(h, co, &n);
-  h->current = NULL;
-  h->running = NULL;
-  if (status == LUA_YIELD)
-    h->parking = false;
-  else
-    gev_greenlet_finish(h, g, status, n);
 }
 
 /* --- handles and requests ------------------------------------------------ */

@@ -20,6 +20,8 @@ static int nothing_k(lua_State *L, int status, lua_KContext hub) {
 /* Seconds, 0 for none. */
 static double sleep_argument(lua_State *L) {
   int is_number;
+  lua_Integer whole = lua_tointegerx(L, 1, &is_number); /* sleep(0) */
+  if (is_number && whole >= 0) return (double)whole;
   double seconds = lua_tonumberx(L, 1, &is_number);
   if (is_number && seconds >= 0) return seconds;
   return lua_isnoneornil(L, 1) ? 0 : gev_checkseconds(L, 1);
