@@ -296,6 +296,30 @@ describe("the child of a fork", function()
     ]]
   end)
 
+  -- It was once written to the parent's pipe, or to none, which ends the process.
+  it("gets a signal that comes at once, and the parent does not", function()
+    run [[
+      local gsignal = require "gevent.signal"
+      local mine, handled = gos.getpid(), 0
+      gsignal.signal("USR1", function() handled = handled + 1 end)
+      gevent.sleep(0)
+      for i = 1, 40 do
+        local pid = gos.fork()
+        if pid == 0 then
+          local limit = gevent.Timeout.start_new(20)
+          while handled == 0 do gevent.sleep(0.001) end
+          limit:close()
+          os.exit(handled)
+        end
+        assert(gos.kill(pid, "USR1"))
+        local _, code = gos.waitpid(pid, 20)
+        assert(code == 1, code)
+      end
+      gevent.sleep(0.01)
+      assert(handled == 0 and gos.getpid() == mine)
+    ]]
+  end)
+
   it("waits for none of the parent's children", function()
     run [[
       local subprocess = require "gevent.subprocess"

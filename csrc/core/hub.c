@@ -248,7 +248,7 @@ void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
   run_greenlet(h, gev_task_greenlet(t));
 }
 
-/* --- turns ------------------------------------------------------------------ */
+/* --- turns --------------------------------------------------------------- */
 
 /* Runs tasks until none is left, the slice is over, or the main greenlet's
  * turn has come: then returns true. */

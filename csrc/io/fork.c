@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -56,6 +57,34 @@ static void take_over(lua_State *L, struct gev_hub *h, bool threads) {
   rearm_main(L, h);
 }
 
+static int call_take_over(lua_State *L) {
+  take_over(L, lua_touserdata(L, 1), lua_toboolean(L, 2));
+  return 0;
+}
+
+/* No signal may find the child without a loop: libuv's handlers are still
+ * there, and end the process where they cannot write to their pipe. */
+static pid_t fork_quietly(lua_State *L, struct gev_hub *h) {
+  sigset_t all, before;
+  bool threads = has_threads();
+  int status = LUA_OK;
+  luaL_checkstack(L, 4, NULL);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t pid = fork();
+  if (pid == 0) {
+    lua_pushcfunction(L, call_take_over);
+    lua_pushlightuserdata(L, h);
+    lua_pushboolean(L, threads);
+    status = lua_pcall(L, 2, 0, 0);
+  }
+  int err = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (status != LUA_OK) lua_error(L);
+  errno = err;
+  return pid;
+}
+
 /* fork() -> 0 in the child, its number in the parent | nil, message, code */
 static int lib_fork(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
@@ -63,10 +92,8 @@ static int lib_fork(lua_State *L) {
     return luaL_error(L, "fork: not in a callback of the hub, nor in a state "
                       "that is being closed");
   fflush(NULL); /* or both would write what io has collected */
-  bool threads = has_threads();
-  pid_t pid = fork();
+  pid_t pid = fork_quietly(L, h);
   if (pid < 0) return gev_fail(L, errno);
-  if (pid == 0) take_over(L, h, threads);
   lua_pushinteger(L, pid);
   return 1;
 }
