@@ -49,7 +49,7 @@ build_c() {
   c_file=$1 c_program=$2
   shift 2
   # shellcheck disable=SC2086
-  newer "$c_program" "$c_file" ||
+  { newer "$c_program" "$c_file" && newer "$c_program" bench/clock.h; } ||
     ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$c_program" "$c_file" \
       "$@"
 }
