@@ -14,7 +14,7 @@
  *   -W                    WebSocket echo: a masked message of -s bytes
  *   -k FIELDS (1)         HTTP: header fields of a request, Host and others
  *   -L                    lockstep: begins on all connections at once, and
- *                         again when all have ended
+ *                         again when all have ended and the server sleeps
  * output: FIGURE PROGRAM NS OPERATIONS [user=NS system=NS] p50=NS p99=NS
  *         load_ns=NS per_s=N bad=N
  *   NS is CPU time of the server per operation (of all its threads, user and
@@ -339,7 +339,21 @@ static void serve_events(void) {
   }
 }
 
+/* Waits until the server does: then it has done all there was to do, however
+ * slow it is, and what it does next is the same each time. */
+static void settle(void) {
+  struct timespec pause = {0, 20000};
+  char line[512];
+  const char *p;
+  while (read_task(opt.pid, opt.pid, "stat", line, sizeof line)) {
+    if ((p = strrchr(line, ')')) != NULL && p[1] == ' ' && p[2] == 'S') return;
+    nanosleep(&pause, NULL);
+  }
+  die("server %s is gone", opt.pid);
+}
+
 static void begin_all(struct conn *conns) {
+  if (opt.lockstep && opt.pid != NULL) settle();
   for (long i = 0; i < opt.conns; i++) begin(&conns[i]);
 }
 
