@@ -4,8 +4,8 @@
 # what they run on: with others it says so and checks nothing, as where valgrind
 # is missing. Prints `budget: FIGURE ok` or `budget: FIGURE FAILED` for each.
 # usage: sh bench/budget.sh [FIGURE...]     (all that are noted)
-# environment: UPDATE=1 notes what it finds, the smallest of three tries, rather
-# than check that the smallest of up to three is at most 3 % above what is noted.
+# environment: UPDATE=1 notes the smallest of three tries, rather than check
+# that the smallest of up to three is at most 3 % above what is noted.
 cd "$(dirname "$0")/.." || exit 1
 
 noted=bench/budget.txt

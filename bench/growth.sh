@@ -99,8 +99,9 @@ done
 # that count: each request has one. log(1) is 0, hence n + 1.
 echo "CPU $cpu, the cheapest of $rounds rounds; ratio to the smallest size"
 awk '
-  function judge(key, first,  i, j, ni, nj, ratio, worst) {
-    for (i = first; i <= sizes[key]; i++) for (j = i + 1; j <= sizes[key]; j++) {
+  function judge(key, first,  i, j, n, ni, nj, ratio, worst) {
+    n = sizes[key]
+    for (i = first; i < n; i++) for (j = i + 1; j <= n; j++) {
       ni = size[key, i]; nj = size[key, j]
       ratio = cost(key, j, first) / cost(key, i, first) * \
         log(ni + 1) / log(nj + 1)
@@ -118,8 +119,8 @@ awk '
     if (!((key, $3) in ns)) size[key, ++sizes[key]] = $3
     if (!((key, $3) in ns) || $4 < ns[key, $3]) ns[key, $3] = $4 }
   END {
-    printf "%-12s %-8s %9s %11s %7s\n", "figure", "program", "size", "ns per op",
-      "ratio"
+    printf "%-12s %-8s %9s %11s %7s\n",
+      "figure", "program", "size", "ns per op", "ratio"
     for (k = 1; k <= nkeys; k++) {
       key = keys[k]; split(key, w, " ")
       for (i = 1; i <= sizes[key]; i++)

@@ -20,4 +20,5 @@ if size < AT_LEAST then measure() end
 collectgarbage()
 local n, start = 0, os.clock()
 repeat n = n + measure() until n >= AT_LEAST
+collectgarbage()
 print(("spawn lua %.1f %d"):format((os.clock() - start) * 1e9 / n, n))
