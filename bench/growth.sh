@@ -42,7 +42,10 @@ programs() {
 
 sizes() {
   case $1 in
-    echo) echo 1 10 64 100 1000 "$most" ;;
+    echo) for size in 1 10 64 100 1000 10000; do
+        [ "$size" -ge "$most" ] || echo "$size"
+      done
+      echo "$most" ;;
     spawn | sleepers) echo 100 1000 10000 100000 1000000 ;;
     http_fields) echo 1 10 100 ;;
     poolmap) echo 1 10 100 1000 10000 ;;
