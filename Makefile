@@ -232,6 +232,17 @@ bench:  ## measure, beside the peers that are installed
 	@$(MAKE) all
 	@$(HERE) sh bench/run.sh
 
+.PHONY: growth budget
+growth:  ## measure how cost grows with connections, greenlets, timers
+	@$(BOOTSTRAP) build
+	@$(MAKE) all
+	@sh bench/growth.sh
+
+budget:  ## count instructions against those noted (UPDATE=1 notes them)
+	@$(BOOTSTRAP) build
+	@$(MAKE) all
+	@UPDATE='$(UPDATE)' sh bench/budget.sh
+
 docs:  ## write the reference of the Lua modules to build/docs
 	@$(BOOTSTRAP) docs
 	@mkdir -p build

@@ -49,14 +49,15 @@ build_c() {
   c_file=$1 c_program=$2
   shift 2
   # shellcheck disable=SC2086
-  newer "$c_program" "$c_file" ||
+  { newer "$c_program" "$c_file" && newer "$c_program" bench/clock.h; } ||
     ${CC:-cc} -std=c11 ${CFLAGS:--O2} -Wall -Wextra -o "$c_program" "$c_file" \
       "$@"
 }
 
-# make_tls: the load generator, a certificate and the file of the tls figures.
+# make_tls: the programs in C, a certificate and the file of the tls figures.
 make_tls() {
   build_c bench/tls_load.c "$tls_load" -lssl -lcrypto &&
+    build_c bench/peers/epoll_tls_echo.c $out/epoll_tls_echo -lssl -lcrypto &&
     head -c 16777216 /dev/zero >"$tls_file" &&
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
       -keyout "$work/key.pem" -out "$work/cert.pem" -subj /CN=localhost \
@@ -79,13 +80,17 @@ available() {
     gevent*) "$LUA" -e 'require "gevent"' ;;
     lua) command -v "$LUA" ;;
     cqueues) "$LUA" -e 'require "cqueues"' ;;
+    copas) "$LUA" -e 'package.path = package.path .. ";/usr/share/lua/5.2/?.lua"
+      require "copas"' ;;
+    luasocket) "$LUA" -e 'require "socket"' ;;
     luv) "$LUA" -e 'require "luv"' ;;
     luahttp) "$LUA51" -e 'require "http.server"' ;;
     pygevent) "$PYTHON" -c 'import gevent' ;;
     tarantool) command -v tarantool ;;
     go) command -v go ;;
     gorilla) command -v go && [ -d $gocode/src/github.com/gorilla/websocket ] ;;
-    node) node -e 'require("ws")' ;;
+    node) command -v node ;;
+    nodews) node -e 'require("ws")' ;;
     pyws) "$python_ws" -c 'import websockets' ;;
     epoll) [ -x $out/epoll_echo ] ;;
     nginx) command -v nginx ;;
@@ -102,17 +107,50 @@ package() {
     gevent*) echo "this library: make" ;;
     lua) echo lua5.4 ;;
     cqueues) echo lua-cqueues ;;
+    copas) echo lua-copas lua-socket ;;
+    luasocket) echo lua-socket ;;
     luv) echo lua-luv ;;
     luahttp) echo lua-http lua5.1 ;;
     pygevent) echo python3-gevent ;;
     tarantool) echo tarantool ;;
     go) echo golang-go ;;
     gorilla) echo golang-go golang-github-gorilla-websocket-dev ;;
-    node) echo nodejs node-ws ;;
+    node) echo nodejs ;;
+    nodews) echo nodejs node-ws ;;
     pyws) echo python3-websockets ;;
     nginx) echo nginx ;;
     openssl) echo openssl ;;
     nginxlua) echo libnginx-mod-http-lua ;;
+  esac
+}
+
+# version NAME: of what such a program runs on, on one line.
+version() {
+  case $1 in
+    libraries) echo "libuv $(pkg-config --modversion libuv)," \
+      "c-ares $(pkg-config --modversion libcares)," \
+      "OpenSSL $(pkg-config --modversion openssl)," \
+      "$(getconf GNU_LIBC_VERSION), $(${CC:-cc} --version | head -n 1)" ;;
+    gevent) "$LUA" -e 'print(require "gevent".version .. ", " .. _VERSION)' ;;
+    lua) "$LUA" -v | cut -d ' ' -f 1-2 ;;
+    cqueues) "$LUA" -e 'print(require "cqueues".VERSION)' ;;
+    copas) "$LUA" -e 'package.path = package.path .. ";/usr/share/lua/5.2/?.lua"
+      print(require "copas"._VERSION)' ;;
+    luasocket) "$LUA" -e 'print(require "socket"._VERSION)' ;;
+    luv) "$LUA" -e 'print("libuv " .. require "luv".version_string())' ;;
+    luahttp) "$LUA51" -e 'print(require "http.version".version)' ;;
+    pygevent) "$PYTHON" -c 'import gevent, sys
+print(gevent.__version__ + ", Python " + sys.version.split()[0])' ;;
+    tarantool) tarantool --version | head -n 1 ;;
+    go) go version ;;
+    gorilla) dpkg-query -W -f '${Version}\n' \
+      golang-github-gorilla-websocket-dev ;;
+    node) node --version ;;
+    nodews) node -p 'require("ws/package.json").version' ;;
+    pyws) "$python_ws" -c 'import websockets; print(websockets.__version__)' ;;
+    nginx) nginx -v 2>&1 | sed 's/.*: //' ;;
+    nginxlua) dpkg-query -W -f '${Version}\n' libnginx-mod-http-lua ;;
+    openssl) openssl version | cut -d ' ' -f 1-2 ;;
   esac
 }
 
@@ -125,15 +163,16 @@ command_of() {
   shift 2
   case $figure in
     https) set -- "$1" "$work/cert.pem" "$work/key.pem" "$tls_file" ;;
+    tls_echo) set -- "$1" "$work/cert.pem" "$work/key.pem" ;;
   esac
   case $name in
-    gevent*) echo "$LUA bench/$figure.lua $*" ;;
-    lua | cqueues | luv) echo "$LUA bench/peers/$program.lua $*" ;;
+    gevent* | luasocket) echo "$LUA bench/$figure.lua $*" ;;
+    lua | cqueues | luv | copas) echo "$LUA bench/peers/$program.lua $*" ;;
     luahttp) echo "$LUA51 bench/peers/$program.lua $*" ;;
     pygevent) echo "$PYTHON bench/peers/$program.py $*" ;;
     tarantool) echo "tarantool bench/peers/$program.lua $*" ;;
     pyws) echo "$python_ws bench/peers/$program.py $*" ;;
-    node) echo "node bench/peers/$program.js $*" ;;
+    node*) echo "node bench/peers/$program.js $*" ;;
     go | gorilla | epoll) echo "$out/$program $*" ;;
     openssl) echo "openssl s_server -accept 127.0.0.1:$1 -cert $2 -key $3" \
       "-WWW -quiet" ;;

@@ -12,12 +12,18 @@
  *   -M                    an operation holds a connection, after one echo: NS
  *                         is by how many bytes the server has grown for it
  *   -W                    WebSocket echo: a masked message of -s bytes
- * output: FIGURE PROGRAM NS OPERATIONS load_ns=NS per_s=N bad=N
+ *   -k FIELDS (1)         HTTP: header fields of a request, Host and others
+ *   -L                    lockstep: begins on all connections at once, and
+ *                         again when all have ended and the server sleeps
+ * output: FIGURE PROGRAM NS OPERATIONS [user=NS system=NS] p50=NS p99=NS
+ *         load_ns=NS per_s=N bad=N
  *   NS is CPU time of the server per operation (of all its threads, user and
- *   system, from /proc/PID/task/TID/schedstat), 0 without -p; load_ns is our
- *   own. bad counts answers that are not 2xx or not what was sent. The exit
- *   status is 1 if any was bad, 2 if a connection failed or nothing came for
- *   20 seconds. A server is waited for, up to 30 seconds, to listen. */
+ *   system, from /proc/PID/task/TID/schedstat), 0 without -p; user and system
+ *   are its parts by the kernel's ticks. p50 and p99 are how long an operation
+ *   took, with all the others under way. load_ns is our own CPU time. bad
+ *   counts answers that are not 2xx or not what was sent. The exit status is 1
+ *   if any was bad, 2 if a connection failed or nothing came for 20 seconds. A
+ *   server is waited for, up to 30 seconds, to listen. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -39,6 +45,7 @@ enum state { STATUS, FIELDS, BODY, SIZE, CHUNK, TRAILER };  /* of an answer */
 struct conn {
   int fd;
   long waiting;           /* operations begun and not ended */
+  double since;           /* when the oldest of them was */
   size_t tosend, sent;    /* of the bytes in `message` */
   size_t got;             /* echo: bytes of the present message */
   enum state state;       /* HTTP: what is expected next */
@@ -49,15 +56,17 @@ struct conn {
 
 static struct {
   const char *figure, *label, *path, *pid;
-  long conns, n, warmup, depth, size;
-  int once, accepts, memory, port, websocket;
-} opt = {"echo", "server", NULL, NULL, 64, 100000, -1, 1, 64, 0, 0, 0, 0, 0};
+  long conns, n, warmup, depth, size, fields;
+  int once, accepts, memory, port, websocket, lockstep;
+} opt = {.figure = "echo", .label = "server", .conns = 64, .n = 100000,
+         .warmup = -1, .depth = 1, .size = 64, .fields = 1};
 
 static char *message;       /* `depth` copies of what one operation sends */
 static size_t unit;         /* bytes of one copy */
 static char *answer;        /* what an echo gives back for it */
 static size_t nanswer;
 static long begun, ended, total, bad;
+static struct latencies latencies;
 static int epfd;
 
 static void die(const char *format, ...) {
@@ -138,6 +147,7 @@ static void open_conn(struct conn *c) {
   struct timespec pause = {0, 20000000};
   int tries = 1500, one = 1;
   memset(c, 0, sizeof *c);
+  c->since = now(CLOCK_MONOTONIC);
   for (;;) {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(c->fd, (struct sockaddr *)&a, sizeof a) == 0) break;
@@ -170,6 +180,7 @@ static void begin(struct conn *c) {
   long k = total - begun < opt.depth ? total - begun : opt.depth;
   if (k == 0) return;
   begun += k;
+  if (!opt.once && !opt.accepts) c->since = now(CLOCK_MONOTONIC);
   c->waiting = k;
   c->sent = 0;
   c->tosend = opt.accepts ? 0 : (size_t)k * unit;
@@ -178,6 +189,7 @@ static void begin(struct conn *c) {
 
 static void end_operation(struct conn *c) {
   if (c->waiting-- == 0) die("an answer that nobody asked for");
+  note(&latencies, c->since);
   ended++;
 }
 
@@ -265,7 +277,7 @@ static void receive(struct conn *c) {
   }
   if (opt.path != NULL) feed_http(c, buffer, (size_t)n);
   else feed_echo(c, buffer, (size_t)n);
-  if (c->waiting == 0 && !opt.once && !opt.memory) begin(c);
+  if (c->waiting == 0 && !opt.once && !opt.memory && !opt.lockstep) begin(c);
 }
 
 /* The head of a binary frame; with a mask: what clients send. */
@@ -279,16 +291,20 @@ static size_t put_head(char *p, size_t size, int mask) {
   return n + 4;
 }
 
+static char *make_request(void) {
+  char *one = malloc(1024 + 64 * (size_t)opt.fields), *p = one;
+  p += sprintf(p, "GET %.512s HTTP/1.1\r\nHost: 127.0.0.1\r\n", opt.path);
+  for (long i = 2; i <= opt.fields; i++)
+    p += sprintf(p, "X-Field-%ld: the value of this one\r\n", i);
+  p += sprintf(p, "%s\r\n", opt.once ? "Connection: close\r\n" : "");
+  unit = (size_t)(p - one);
+  return one;
+}
+
 /* What one operation sends, and what is to come back. */
 static char *make_one(void) {
   size_t size = (size_t)opt.size;
-  char *one = malloc(size + 1024), *p = one, *q = answer = malloc(size + 16);
-  if (opt.path != NULL) {
-    unit = (size_t)snprintf(one, 1024, "GET %.512s HTTP/1.1\r\n"
-                            "Host: 127.0.0.1\r\n%s\r\n", opt.path,
-                            opt.once ? "Connection: close\r\n" : "");
-    return one;
-  }
+  char *one = malloc(size + 16), *p = one, *q = answer = malloc(size + 16);
   if (opt.websocket) {
     p += put_head(p, size, 1);
     q += put_head(q, size, 0);
@@ -303,7 +319,7 @@ static char *make_one(void) {
 }
 
 static void make_message(void) {
-  char *one = make_one(), *p;
+  char *one = opt.path != NULL ? make_request() : make_one(), *p;
   p = message = malloc(unit * (size_t)opt.depth);
   for (long i = 0; i < opt.depth; i++, p += unit) memcpy(p, one, unit);
   free(one);
@@ -323,25 +339,48 @@ static void serve_events(void) {
   }
 }
 
+/* Waits until the server does: then it has done all there was to do, however
+ * slow it is, and what it does next is the same each time. */
+static void settle(void) {
+  struct timespec pause = {0, 20000};
+  char line[512];
+  const char *p;
+  while (read_task(opt.pid, opt.pid, "stat", line, sizeof line)) {
+    if ((p = strrchr(line, ')')) != NULL && p[1] == ' ' && p[2] == 'S') return;
+    nanosleep(&pause, NULL);
+  }
+  die("server %s is gone", opt.pid);
+}
+
+static void begin_all(struct conn *conns) {
+  if (opt.lockstep && opt.pid != NULL) settle();
+  for (long i = 0; i < opt.conns; i++) begin(&conns[i]);
+}
+
+static void proceed(struct conn *conns, long until) {
+  while (ended < until) {
+    serve_events();
+    if (opt.lockstep && ended == begun) begin_all(conns);
+  }
+}
+
 static int run(void) {
   struct conn *conns = calloc((size_t)opt.conns, sizeof *conns);
   struct clocks from, to;
   long skipped;
-  double n;
   epfd = epoll_create1(EPOLL_CLOEXEC);
   make_message();
   total = opt.warmup + opt.n;
   for (long i = 0; i < opt.conns; i++) open_conn(&conns[i]);
-  for (long i = 0; i < opt.conns; i++) begin(&conns[i]);
-  while (ended < opt.warmup) serve_events();
+  begin_all(conns);
+  proceed(conns, opt.warmup);
   skipped = ended;
+  make_room(&latencies, total - skipped);
   from = clocks();
-  while (ended < total) serve_events();
+  proceed(conns, total);
   to = clocks();
-  n = (double)(total - skipped);
-  printf("%s %s %.1f %.0f load_ns=%.1f per_s=%.0f bad=%ld\n", opt.figure,
-         opt.label, (to.server - from.server) / n, n,
-         (to.own - from.own) / n, n * 1e9 / (to.wall - from.wall), bad);
+  print_result(opt.figure, opt.label, from, to, (double)(total - skipped),
+               &latencies, bad);
   return bad > 0;
 }
 
@@ -369,13 +408,14 @@ static int run_memory(void) {
 static int usage(void) {
   fprintf(stderr, "usage: load [-f figure] [-l program] [-p pid] [-c conns] "
                   "[-n ops] [-w warm-up] [-d depth] [-s bytes] "
-                  "[-H path [-1] | -W | -A | -M] port | load -F\n");
+                  "[-H path [-1] [-k fields] | -W | -A | -M] [-L] port | "
+                  "load -F\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
   int o;
-  while ((o = getopt(argc, argv, "f:l:p:c:n:w:d:s:H:1AMWF")) != -1)
+  while ((o = getopt(argc, argv, "f:l:p:c:n:w:d:s:k:H:1AMWLF")) != -1)
     switch (o) {
       case 'f': opt.figure = optarg; break;
       case 'l': opt.label = optarg; break;
@@ -385,6 +425,8 @@ int main(int argc, char **argv) {
       case 'w': opt.warmup = atol(optarg); break;
       case 'd': opt.depth = atol(optarg); break;
       case 's': opt.size = atol(optarg); break;
+      case 'k': opt.fields = atol(optarg); break;
+      case 'L': opt.lockstep = 1; break;
       case 'H': opt.path = optarg; break;
       case '1': opt.once = 1; break;
       case 'A': opt.accepts = 1; break;
@@ -394,7 +436,8 @@ int main(int argc, char **argv) {
       default: return usage();
   }
   if (optind != argc - 1 || opt.conns < 1 || opt.n < 1 || opt.depth < 1 ||
-      opt.size < 1 || (opt.once && (opt.path == NULL || opt.depth > 1)) ||
+      opt.size < 1 || opt.fields < 1 || (opt.lockstep && opt.once) ||
+      (opt.once && (opt.path == NULL || opt.depth > 1)) ||
       (opt.websocket && opt.path != NULL))
     return usage();
   opt.port = atoi(argv[optind]);

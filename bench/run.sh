@@ -1,89 +1,29 @@
 #!/bin/sh
 # bench/run.sh - prints one table: CPU time per operation and memory per
 # blocked greenlet, ours beside the peers'. See docs/benchmarks.md.
-# usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-v] [FIGURE...]
-#   figures: switch switch1 spawn memory pingpong event semaphore timeout
-#            poolmap echo echo64k churn idle recv http_hello http_pipelined
-#            http_close http_json http_static ws_echo http_client tls_full
-#            tls_resumed tls_bulk
-#            (all of them)
+# usage: sh bench/run.sh [-r ROUNDS] [-c CPU] [-p PROGRAM] [-o FILE] [-v]
+#                        [FIGURE...]     (all of bench/figures.sh)
 #   -r  rounds (3); each runs every program once    -c  the CPU (the last one)
 #   -p  only this program and the denominators      -v  each result as it comes
+#   -o  the table into that file as well, below the versions of all programs
 cd "$(dirname "$0")/.." || exit 1
 . bench/lib.sh
+. bench/figures.sh
 
-rounds=3 cpu=$(($(nproc --all) - 1)) only='' verbose=''
-while getopts r:c:p:v option; do
+rounds=3 cpu=$(($(nproc --all) - 1)) only='' verbose='' file=''
+line="bench/run.sh${*:+ $*}"
+while getopts r:c:p:o:v option; do
   case $option in
     r) rounds=$OPTARG ;;
     c) cpu=$OPTARG ;;
     p) only=$OPTARG ;;
+    o) file=$OPTARG ;;
     v) verbose=1 ;;
     *) exit 2 ;;
   esac
 done
 shift $((OPTIND - 1))
-[ $# -gt 0 ] || set -- switch switch1 spawn memory pingpong event semaphore \
-  timeout poolmap echo echo64k churn idle recv http_hello http_pipelined \
-  http_close http_json http_static ws_echo http_client tls_full tls_resumed \
-  tls_bulk
-figures=$*
-
-# programs FIGURE: the denominator first.
-programs() {
-  case $1 in
-    switch | switch1) echo lua gevent cqueues luv pygevent tarantool go ;;
-    spawn) echo lua gevent gevent-main gevent-all gevent-raw cqueues pygevent \
-      tarantool go ;;
-    memory) echo lua gevent cqueues pygevent tarantool go ;;
-    pingpong) echo tarantool gevent pygevent go ;;
-    event | poolmap) echo go gevent pygevent ;;
-    semaphore) echo go gevent pygevent tarantool ;;
-    timeout) echo lua gevent pygevent go ;;
-    echo) echo epoll gevent luv cqueues pygevent tarantool go ;;
-    echo64k) echo epoll gevent go ;;
-    churn | idle) echo go gevent pygevent ;;
-    recv) echo gevent gevent-timeout ;;
-    http_hello) echo nginxlua gevent nginx luv go luahttp pygevent ;;
-    http_pipelined) echo nginxlua gevent nginx go ;;
-    http_close) echo go gevent nginxlua nginx ;;
-    http_json) echo go gevent ;;
-    http_static) echo nginx gevent go ;;
-    ws_echo) echo gorilla gevent node pyws ;;
-    http_client) echo go gevent ;;
-    tls_full | tls_resumed) echo openssl gevent nginx go pygevent ;;
-    tls_bulk) echo nginx gevent openssl go pygevent ;;
-    *) say "no figure $1"; exit 2 ;;
-  esac
-}
-
-# server_of FIGURE: the one whose programs serve it.
-server_of() {
-  case $1 in
-    http_pipelined | http_close) echo http_hello ;;
-    echo64k | idle) echo echo ;;
-    tls_*) echo https ;;
-    *) echo "$1" ;;
-  esac
-}
-
-# options FIGURE: what the load generator is to do.
-options() {
-  case $1 in
-    echo) ;;
-    echo64k) echo -c 16 -s 65536 ;;
-    churn) echo -A ;;
-    idle) echo -c "$n" -M ;;
-    http_pipelined) echo -H / -d 16 ;;
-    http_close) echo -H / -1 ;;
-    http_json) echo -H /users/42 ;;
-    http_static) echo -H /file.txt ;;
-    tls_full) ;;
-    tls_resumed) echo -r ;;
-    tls_bulk) echo -b "/$tls_file" ;;
-    *) echo -H / ;;
-  esac
-}
+figures=${*:-$all_figures}
 
 # wanted FIGURE: those of its programs that -p leaves.
 wanted() {
@@ -94,76 +34,85 @@ wanted() {
   done
 }
 
-# count FIGURE NAME: operations of a run, so that it takes about half a second.
-count() {
-  case $1-$2 in
-    switch*-go) echo 5000000 ;;
-    switch*-cqueues | switch*-pygevent) echo 300000 ;;
-    switch*) echo 2000000 ;;
-    spawn-cqueues | spawn-pygevent) echo 50000 ;;
-    spawn*) echo 500000 ;;
-    memory-tarantool) echo 20000 ;;
-    memory*) echo 100000 ;;
-    pingpong-pygevent | event-pygevent) echo 50000 ;;
-    pingpong-go | event-go) echo 2000000 ;;
-    pingpong* | event*) echo 500000 ;;
-    semaphore-pygevent) echo 100000 ;;
-    semaphore-go) echo 4000000 ;;
-    semaphore*) echo 1000000 ;;
-    timeout-pygevent) echo 200000 ;;
-    timeout-lua | timeout-go) echo 5000000 ;;
-    timeout*) echo 3000000 ;;
-    poolmap-pygevent) echo 20000 ;;
-    poolmap-go) echo 1000000 ;;
-    poolmap*) echo 300000 ;;
-    echo-cqueues | echo-pygevent) echo 50000 ;;
-    echo64k*) echo 20000 ;;
-    churn-pygevent) echo 5000 ;;
-    churn*) echo 30000 ;;
-    idle*) echo 5000 ;;
-    recv*) echo 100000 ;;
-    echo*) echo 100000 ;;
-    http_pipelined-*) echo 200000 ;;
-    http_close-*) echo 20000 ;;
-    http_hello-luahttp | http_hello-pygevent) echo 5000 ;;
-    http_hello* | http_json* | http_static*) echo 50000 ;;
-    ws_echo-pyws) echo 10000 ;;
-    ws_echo*) echo 100000 ;;
-    http_client*) echo 20000 ;;
-    tls_bulk*) echo 1000 ;;
-    tls*) echo 1500 ;;
-  esac
+# present FIGURE: those of them that this machine has.
+present() {
+  for p in $(wanted "$1"); do
+    case "${skipped:-}" in *" $p "*) ;; *) echo "$p" ;; esac
+  done
 }
 
 pinned() { taskset -c "$cpu" "$@"; }
 
-# run_one FIGURE NAME: its line.
-run_one() {
-  n=$(count "$1" "$2")
-  server_args=
+# serve FIGURE NAME: the server, until it listens.
+serve() {
+  start "$1" "$2" taskset -c "$cpu"
+  case $1 in echo) set -- ;; *) set -- -H / ;; esac
+  "$load" -n 64 -w 0 "$@" "$port" >/dev/null
+}
+
+# loaded FIGURE NAME: the line of a program that serves.
+loaded() {
+  case $1 in echo64k) server_args=65536 ;; *) server_args='' ;; esac
+  case $1 in tls_*) generator=$tls_load ;; *) generator=$load ;; esac
+  start "$(program_of "$1" "$2")" "$2" taskset -c "$cpu"
+  # shellcheck disable=SC2046
+  pinned "$generator" -f "$1" -l "$2" -p "$server" -n "$n" \
+    $(options "$1" "$n") "$port"
+}
+
+# alone FIGURE NAME: the line of a program that measures itself, and after it
+# what the kernel says of its CPU time: `times` twice.
+alone() {
   case $1-$2 in
-    http_client-*) start http_hello gevent taskset -c "$cpu"
-      "$load" -n 64 -w 0 -H / "$port" >/dev/null || return  # it listens
-      set -- "$1" "$2" "$n" "$port" ;;
-    recv-gevent-*) set -- recv gevent "$n" "${2#gevent-}" ;;
-    echo-* | echo64k-* | churn-* | idle-* | http_* | tls_*)
-      case $1 in echo64k) server_args=65536 ;; esac
-      start "$(server_of "$1")" "$2" taskset -c "$cpu"
-      case $1 in tls_*) generator=$tls_load ;; *) generator=$load ;; esac
-      # shellcheck disable=SC2046
-      pinned "$generator" -f "$1" -l "$2" -p "$server" -n "$n" \
-        $(options "$1") "$port"
-      return ;;
-    ws_echo-*) start "$1" "$2" taskset -c "$cpu"
-      pinned "$load" -f "$1" -l "$2" -p "$server" -n "$n" -W "$port"
-      return ;;
+    http_client-*) serve http_hello gevent || return
+      set -- http_client "$2" "$n" "$port" ;;
+    luasocket-*) serve echo epoll || return
+      case $2 in luasocket) mode=plain ;; *-*) mode=${2#*-} ;; *) mode=1 ;; esac
+      set -- luasocket "$2" "$n" "$port" "$mode" ;;
+    recv-gevent-* | spawn-gevent-*) set -- "$1" "$2" "$n" "${2#gevent-}" ;;
     switch1-*) set -- switch "$2" "$n" 1 ;;
     switch-*) set -- switch "$2" "$n" 2 ;;
-    spawn-gevent-*) set -- spawn "$2" "$n" "${2#gevent-}" ;;
     *) set -- "$1" "$2" "$n" ;;
   esac
-  # shellcheck disable=SC2046
-  pinned $(command_of "$@") 2>"$work/log"
+  program=$(command_of "$@")
+  times >"$work/times"
+  # shellcheck disable=SC2086
+  pinned $program 2>"$work/log" || return
+  times >>"$work/times"
+}
+
+# run_one FIGURE NAME: its line, with user= and system= unless it is of bytes.
+run_one() {
+  n=$(count "$1" "$2")
+  : >"$work/times"
+  case $1 in
+    echo* | churn | idle | ws_echo | tls_*) loaded "$1" "$2" ;;
+    http_client) alone "$1" "$2" ;;
+    http_*) loaded "$1" "$2" ;;
+    *) alone "$1" "$2" ;;
+  esac >"$work/line" || return
+  [ "$(unit "$1")" = ns ] && [ -s "$work/times" ] || return 0
+  # The times of this shell's children are the second and the fourth line.
+  awk 'function seconds(t,  w) { split(t, w, /[ms]/); return w[1] * 60 + w[2] }
+    NR == FNR { if (FNR % 2 == 0) {
+        user = seconds($1) - user; kernel = seconds($2) - kernel }
+      next }
+    { all = user + kernel
+      if (all > 0) $0 = $0 sprintf(" user=%.1f system=%.1f",
+        $3 * user / all, $3 * kernel / all)
+      print }' "$work/times" "$work/line" >"$work/split"
+  mv "$work/split" "$work/line"
+}
+
+# build_peers FIGURE: the certificate, and the Go programs.
+build_peers() {
+  case $1 in tls_*) make_tls || return ;; esac
+  for name in $(present "$1"); do
+    case $name in
+      go | gorilla) program=${name}_$(program_of "$1" "$name")
+        build_go "bench/peers/$program.go" "$out/$program" || return ;;
+    esac
+  done
 }
 
 for figure in $figures; do programs "$figure" >/dev/null; done
@@ -177,30 +126,16 @@ for name in $(for f in $figures; do wanted "$f"; done | sort -u); do
     skipped="${skipped:-} $name "
   fi
 done
-for figure in $figures; do
-  case $figure in tls_*) make_tls || exit 1 ;; esac
-  program=go_$(server_of "${figure%1}")
-  case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
-    */*" go "*) ;;  # skipped
-    *" go "*) build_go "bench/peers/$program.go" "$out/$program" ||
-      exit 1 ;;
-  esac
-  case " $(wanted "$figure" | tr '\n' ' ')/${skipped:-}" in
-    */*" gorilla "*) ;;  # skipped
-    *" gorilla "*) program=gorilla_$figure
-      build_go "bench/peers/$program.go" "$out/$program" || exit 1 ;;
-  esac
-done
+for figure in $figures; do build_peers "$figure" || exit 1; done
 
 round=0
 while [ $round -lt "$rounds" ]; do
   round=$((round + 1))
   for figure in $figures; do
-    for name in $(wanted "$figure"); do
-      case ${skipped:-} in *" $name "*) continue ;; esac
+    for name in $(present "$figure"); do
       : >"$work/log"
-      if run_one "$figure" "$name" >"$work/line"; then
-        sed "s/^/$round /" "$work/line" >>"$work/results"
+      if run_one "$figure" "$name"; then
+        sed "s/^/$round $(unit "$figure") /" "$work/line" >>"$work/results"
         [ -z "$verbose" ] || cat "$work/line" >&2
       else
         say "$figure $name: failed"
@@ -211,12 +146,13 @@ while [ $round -lt "$rounds" ]; do
     done
   done
 done
+[ -e "$work/results" ] || exit 1
 
 # The denominator is the first program of a figure; ratios are taken round by
 # round, and the median of them is printed.
-[ -e "$work/results" ] || exit 1
-echo "CPU $cpu, $rounds rounds: medians; ratio to the first line of a figure"
-awk '
+table() {
+  echo "CPU $cpu, $rounds rounds: medians; ratio to the first line of a figure"
+  awk '
   function median(a, n,  i, j, t) {
     for (i = 2; i <= n; i++)
       for (j = i; j > 1 && a[j - 1] > a[j]; j--) {
@@ -224,28 +160,53 @@ awk '
       }
     return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
   }
-  { key = $2 " " $3
-    if (!(key in seen)) { seen[key] = 1; keys[++nkeys] = key }
-    if (!($2 in base)) base[$2] = $3
-    value[$1, key] = $4
+  # The median of what the rounds said of that, as text; "-" for nothing.
+  function middle(what, key, scale,  r, n, v) {
+    for (r = 1; r <= rounds; r++)
+      if ((r, key, what) in value) v[++n] = value[r, key, what]
+    return n ? sprintf("%.1f", median(v, n) / scale) : "-"
+  }
+  { key = $3 " " $4
+    if (!(key in seen)) { seen[key] = 1; keys[++nkeys] = key; unit[key] = $2 }
+    if (!($3 in base)) base[$3] = key
+    value[$1, key, "per"] = $5
+    for (i = 7; i <= NF; i++)
+      if (split($i, w, "=") == 2) value[$1, key, w[1]] = w[2]
     if ($1 > rounds) rounds = $1 }
   END {
-    printf "%-14s %-13s %12s %-6s %7s %7s\n",
-      "figure", "program", "per op", "", "ratio", "spread"
+    form = "%-14s %-13s %11s %-5s %10s %10s %7s %7s %9s %9s\n"
+    printf form, "figure", "program", "per op", "", "user", "system", "ratio",
+      "spread", "p50 us", "p99 us"
     for (k = 1; k <= nkeys; k++) {
-      split(keys[k], w, " "); n = m = 0
+      key = keys[k]; split(key, w, " "); n = m = 0
       if (k > 1 && w[1] != last) print ""
       last = w[1]
-      for (r = 1; r <= rounds; r++) if ((r, keys[k]) in value) {
-        v[++n] = value[r, keys[k]]
-        b = w[1] " " base[w[1]]
-        if ((r, b) in value) q[++m] = v[n] / value[r, b]
+      for (r = 1; r <= rounds; r++) if ((r, key, "per") in value) {
+        v[++n] = value[r, key, "per"]
+        if ((r, base[w[1]], "per") in value)
+          q[++m] = v[n] / value[r, base[w[1]], "per"]
       }
       mid = median(v, n)
-      ratio = m ? sprintf("%.2f", median(q, m)) : "-"
-      spread = (mid > 0) ? (v[n] - v[1]) / mid * 100 : 0
-      printf "%-14s %-13s %12.1f %-6s %7s %6.1f%%\n", w[1], w[2], mid,
-        (w[1] == "memory" || w[1] == "idle" ? "bytes" : "ns"), ratio, spread
+      printf form, w[1], w[2], sprintf("%.1f", mid), unit[key],
+        middle("user", key, 1), middle("system", key, 1),
+        m ? sprintf("%.2f", median(q, m)) : "-",
+        sprintf("%.1f%%", mid > 0 ? (v[n] - v[1]) / mid * 100 : 0),
+        middle("p50", key, 1000), middle("p99", key, 1000)
     }
   }' "$work/results"
+}
+
+heading() {
+  echo "$line"
+  echo "$(date -u +%Y-%m-%d), $(uname -sr), $(nproc --all) CPUs:" \
+    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+  for name in libraries $(for f in $figures; do present "$f"; done | sort -u)
+  do
+    version "$name" 2>/dev/null | sed "s/^/$name: /"
+  done
+  echo
+}
+
+table
+[ -z "$file" ] || { heading && table; } >"$file"
 exit $failed

@@ -1,4 +1,4 @@
-/* bench/tls_load.c - load generator for the HTTPS servers of bench/: one
+/* bench/tls_load.c - load generator for the TLS servers of bench/: one
  * connection after the other to 127.0.0.1:PORT, as `openssl s_server` serves
  * no more at once. Prints one line.
  * usage: tls_load [options] PORT
@@ -7,9 +7,12 @@
  *   -r                    resume the first connection's session
  *   -2                    TLS 1.2; else 1.3
  *   -b PATH               bulk: GET PATH; an operation is a MiB of its body
- * output: FIGURE PROGRAM NS OPERATIONS load_ns=NS per_s=N bad=N
- *   NS and load_ns are as bench/load.c's. bad counts sessions that were not
- *   resumed with -r, or were without, and MiB that are missing. The exit status
+ *   -e BYTES              echo: all operations on one connection
+ * output: FIGURE PROGRAM NS OPERATIONS [user=NS system=NS] [p50=NS p99=NS]
+ *         load_ns=NS per_s=N bad=N
+ *   All are as bench/load.c's; p50 and p99 are those of whole connections, or
+ *   of echoes, and not there with -b. bad counts sessions that were not resumed
+ *   with -r, or were without, and echoes that differ. The exit status
  *   is 1 if there are any, 2 if a connection failed or nothing came for 20
  *   seconds. A server is waited for, up to 30 seconds, to listen. */
 #define _GNU_SOURCE
@@ -31,13 +34,15 @@ enum { MIB = 1 << 20 };
 
 static struct {
   const char *figure, *label, *path, *pid;
-  long n, warmup;
+  long n, warmup, size;
   int resume, version, port;
-} opt = {"tls", "server", NULL, NULL, 1000, -1, 0, TLS1_3_VERSION, 0};
+} opt = {.figure = "tls", .label = "server", .n = 1000, .warmup = -1,
+         .version = TLS1_3_VERSION};
 
 static SSL_CTX *ctx;
 static SSL_SESSION *session;  /* the newest that was given */
 static long bad;
+static struct latencies latencies;
 
 static void die(const char *what) {
   unsigned long err = ERR_peek_error();
@@ -47,7 +52,7 @@ static void die(const char *what) {
   exit(2);
 }
 
-static struct clocks clocks(void) {
+static struct clocks read_server(void) {
   struct clocks c = read_clocks(opt.pid);
   if (c.server < 0) die("the server is gone");
   return c;
@@ -108,28 +113,52 @@ static void wait_for_end(SSL *ssl) {
   ERR_clear_error();
 }
 
-/* A connection from its beginning to its end; returns its operations. */
-static long connection(void) {
-  int fd = open_socket(), offered = opt.resume && session;
+static SSL *open_connection(void) {
+  int offered = opt.resume && session;
   SSL *ssl = SSL_new(ctx);
-  size_t bytes = 0;
   if (ssl == NULL) die("SSL_new");
-  SSL_set_fd(ssl, fd);
+  SSL_set_fd(ssl, open_socket());
   if (offered) SSL_set_session(ssl, session);
   if (SSL_connect(ssl) != 1) die("handshake");
   if (SSL_session_reused(ssl) != offered) bad++;
-  if (opt.path != NULL) bytes = download(ssl);
-  if (opt.path != NULL && bytes < MIB) die("an answer below one MiB");
+  return ssl;
+}
+
+static void close_connection(SSL *ssl) {
+  int fd = SSL_get_fd(ssl);
   wait_for_end(ssl);
   SSL_free(ssl);
   close(fd);
+}
+
+/* A connection from its beginning to its end; returns its operations. */
+static long connection(void) {
+  double since = now(CLOCK_MONOTONIC);
+  SSL *ssl = open_connection();
+  size_t bytes = 0;
+  if (opt.path != NULL) bytes = download(ssl);
+  if (opt.path != NULL && bytes < MIB) die("an answer below one MiB");
+  close_connection(ssl);
+  if (opt.path == NULL) note(&latencies, since);
   return opt.path != NULL ? (long)(bytes / MIB) : 1;
 }
 
-static int run(void) {
-  struct clocks from, to;
-  long done = 0;
-  double n;
+/* One echo over that connection; the sockets hold a message of 64 KiB. */
+static long echo(SSL *ssl, const char *message, char *back) {
+  double since = now(CLOCK_MONOTONIC);
+  size_t size = (size_t)opt.size, got = 0;
+  if (SSL_write(ssl, message, (int)size) != (int)size) die("write");
+  while (got < size) {
+    int n = SSL_read(ssl, back + got, (int)(size - got));
+    if (n <= 0) die("read");
+    got += (size_t)n;
+  }
+  if (memcmp(message, back, size) != 0) bad++;
+  note(&latencies, since);
+  return 1;
+}
+
+static void make_context(void) {
   ctx = SSL_CTX_new(TLS_client_method());
   SSL_CTX_set_min_proto_version(ctx, opt.version);
   SSL_CTX_set_max_proto_version(ctx, opt.version);
@@ -137,27 +166,39 @@ static int run(void) {
       ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(ctx, new_session);
   SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
-  connection();
-  while (done < opt.warmup) done += connection();
-  from = clocks();
-  for (done = 0; done < opt.n;) done += connection();
-  to = clocks();
-  n = (double)done;
-  printf("%s %s %.1f %.0f load_ns=%.1f per_s=%.0f bad=%ld\n", opt.figure,
-         opt.label, (to.server - from.server) / n, n,
-         (to.own - from.own) / n, n * 1e9 / (to.wall - from.wall), bad);
+}
+
+static int run(void) {
+  size_t size = (size_t)opt.size + 1;
+  char *message = calloc(2, size), *back = message + size;
+  struct clocks from, to;
+  SSL *ssl = NULL;
+  long done = 0;
+  make_context();
+  for (size_t i = 0; i < size; i++) message[i] = (char)('a' + i % 26);
+  if (opt.size > 0) ssl = open_connection();
+  else connection();
+  while (done < opt.warmup)
+    done += ssl ? echo(ssl, message, back) : connection();
+  make_room(&latencies, opt.n);
+  from = read_server();
+  for (done = 0; done < opt.n;)
+    done += ssl ? echo(ssl, message, back) : connection();
+  to = read_server();
+  print_result(opt.figure, opt.label, from, to, (double)done, &latencies, bad);
+  if (ssl != NULL) close_connection(ssl);
   return bad > 0;
 }
 
 static int usage(void) {
   fprintf(stderr, "usage: tls_load [-f figure] [-l program] [-p pid] [-n ops] "
-                  "[-w warm-up] [-r] [-2] [-b path] port\n");
+                  "[-w warm-up] [-r] [-2] [-b path | -e bytes] port\n");
   return 2;
 }
 
 int main(int argc, char **argv) {
   int o;
-  while ((o = getopt(argc, argv, "f:l:p:n:w:r2b:")) != -1) switch (o) {
+  while ((o = getopt(argc, argv, "f:l:p:n:w:r2b:e:")) != -1) switch (o) {
     case 'f': opt.figure = optarg; break;
     case 'l': opt.label = optarg; break;
     case 'p': opt.pid = optarg; break;
@@ -166,9 +207,10 @@ int main(int argc, char **argv) {
     case 'r': opt.resume = 1; break;
     case '2': opt.version = TLS1_2_VERSION; break;
     case 'b': opt.path = optarg; break;
+    case 'e': opt.size = atol(optarg); break;
     default: return usage();
   }
-  if (optind != argc - 1 || opt.n < 1) return usage();
+  if (optind != argc - 1 || opt.n < 1 || opt.size < 0) return usage();
   opt.port = atoi(argv[optind]);
   if (opt.warmup < 0) opt.warmup = opt.n / 10;
   return run();

@@ -1,5 +1,5 @@
-// bench/peers/node_ws_echo.js - the ws_echo figure with Node's ws.
-// usage: node node_ws_echo.js PORT
+// bench/peers/nodews_ws_echo.js - the ws_echo figure with Node's ws.
+// usage: node nodews_ws_echo.js PORT
 const { WebSocketServer } = require('ws')
 
 const server = new WebSocketServer({
