@@ -90,6 +90,8 @@ struct gev_hub {
   _Atomic uint64_t switches; /* ever; a monitor's thread reads it, */
   _Atomic bool polling;      /* and whether the hub is in a poll */
   uint64_t polls;            /* ever */
+  int64_t polled;    /* when the last one ended that did not wait, */
+  int64_t poll_cost; /* and how long it took: ns */
   int64_t lag; /* ns by which the last timer was late */
   uint64_t next_serial;     /* greenlet serial numbers */
 
