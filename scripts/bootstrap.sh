@@ -47,6 +47,7 @@ valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
 docs     ldoc          lua-ldoc,lua5.1 rock:ldoc     rock:ldoc      rock:ldoc
 docs     markdown      lua-markdown   -             -              -
 fuzz     libfuzzer     clang,@clang_rt clang,compiler-rt clang,compiler-rt llvm
+chroot   cmd:debootstrap debootstrap   debootstrap   debootstrap    -
 peers    python_gevent python3-gevent python3-gevent py3-gevent     -
 peers    cmd:wrk       wrk            wrk           wrk            wrk
 peers    cmd:tarantool tarantool      tarantool     tarantool      tarantool
