@@ -21,7 +21,7 @@ fi
 
 # Mounts and processes of this namespace end with it, however that comes.
 if test -z "${CHROOT_INSIDE:-}"; then
-  CHROOT_INSIDE=1 exec unshare --mount --pid --fork --kill-child -- "$0" "$@"
+  CHROOT_INSIDE=1 exec unshare --mount --pid --fork --kill-child -- sh "$0" "$@"
 fi
 
 if test -n "${CHROOT:-}"; then
@@ -135,7 +135,7 @@ step_deb() {
     apt-get -q -y remove lua-gevent
     find /usr /etc -newer /usr/sbin/policy-rc.d -path "*gevent*" >after
     cmp before after
-    ! command -v gevent'
+    test ! -e /usr/bin/gevent'
 }
 
 inside "apt-get -q update && $get make"
