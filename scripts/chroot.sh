@@ -72,6 +72,9 @@ make_tree() {
 command -v debootstrap >/dev/null || sh scripts/bootstrap.sh chroot
 test -x "$root/usr/bin/apt-get" || make_tree
 cp /etc/resolv.conf "$root/etc/"
+# The installer writes this, not debootstrap.
+printf '127.0.0.1 localhost %s\n::1 localhost ip6-localhost\n' "$(hostname)" \
+  >"$root/etc/hosts"
 mount --make-rprivate /
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
