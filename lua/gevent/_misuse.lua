@@ -1,5 +1,28 @@
--- gevent._misuse: the texts of wrong arguments (private).
+-- gevent._misuse: what is said to those who call a function wrongly (private).
+--
+-- An error is raised where the user has called the library, however many of its own
+-- functions are between there and the check.
 local misuse = {}
+
+local FAR = 2 -- letters; a name that differs in more is not a slip of the finger
+
+-- Where this library's files are, to tell its functions from the user's.
+local HERE = debug.getinfo(1, "S").source:match("^@.*[/\\]") or "@"
+
+-- The level, for whoever asks, of the first function that is not the library's.
+local function outside()
+  local level = 2
+  repeat
+    level = level + 1
+    local info = debug.getinfo(level, "S")
+  until not info or info.what ~= "C" and info.source:sub(1, #HERE) ~= HERE
+  return level - 1
+end
+
+--- Raises a text, with the place of the user's call.
+function misuse.raise(text)
+  error(text, outside())
+end
 
 --- "host expected, got nil".
 function misuse.expected(what, value)
@@ -11,10 +34,98 @@ function misuse.text(n, fname, text)
   return ("bad argument #%d to '%s' (%s)"):format(n, fname, text)
 end
 
---- Raises that at the call of a public function, by a check that it calls: from the
--- public function that is three levels up.
+--- Raises that.
 function misuse.bad(n, fname, text)
-  error(misuse.text(n, fname, text), 4)
+  error(misuse.text(n, fname, text), outside())
+end
+
+-- Time-outs, tables -----------------------------------------------------------------------
+
+--- Is it a time-out, in seconds, or nil?
+function misuse.seconds(n, fname, value)
+  if value == nil or type(value) == "number" and value >= 0 then return value end
+  local got = type(value) == "number" and tostring(value) or type(value)
+  misuse.bad(n, fname, "seconds must be a number >= 0, got " .. got)
+end
+
+-- How many letters are to be changed, added or left out, to make one of the other.
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local corner = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local changed = corner + (a:byte(i) == b:byte(j) and 0 or 1)
+      corner, row[j] = row[j], math.min(changed, row[j] + 1, row[j - 1] + 1)
+    end
+  end
+  return row[#b]
+end
+
+-- The known name that was meant, or all of them.
+local function advice(name, known)
+  local all = {}
+  for word in pairs(known) do all[#all + 1] = word end
+  table.sort(all)
+  local nearest, least = nil, FAR + 1
+  for _, word in ipairs(all) do
+    local n = distance(tostring(name):lower(), word)
+    if n < least then nearest, least = word, n end
+  end
+  if nearest then return ("is '%s' meant?"):format(nearest) end
+  return "there are " .. table.concat(all, ", ")
+end
+
+--- A set of the words in a text, and of the names in some tables.
+function misuse.names(text, ...)
+  local set = {}
+  for _, known in ipairs {...} do
+    for word in pairs(known) do set[word] = true end
+  end
+  for word in text:gmatch("%S+") do set[word] = true end
+  return set
+end
+
+--- Options: nil, or a table whose names are all known; gives a table.
+-- @tparam integer n the argument's number
+-- @tparam string fname the function's name
+-- @param opts
+-- @tparam ?table known set of names; nil: they are not ours to know
+function misuse.options(n, fname, opts, known)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then misuse.bad(n, fname, misuse.expected("table", opts)) end
+  for name in pairs(known and opts or {}) do
+    if not known[name] then
+      misuse.bad(n, fname, ("unknown option '%s': %s"):format(tostring(name),
+        advice(name, known)))
+    end
+  end
+  return opts
+end
+
+-- Methods ---------------------------------------------------------------------------------
+
+--- Lets the public methods of a class look at their `self` first: a dot in place of a
+-- colon is a common slip.
+-- @tparam table class
+-- @tparam string field that every object has, and nothing else
+-- @tparam[opt] string name
+function misuse.methods(class, field, name)
+  local function checked(fname, method)
+    return function(self, ...)
+      if type(self) ~= "table" or self[field] == nil then
+        misuse.bad(1, fname, misuse.expected(name or class.__name, self)
+          .. "; methods are called with ':'")
+      end
+      return method(self, ...)
+    end
+  end
+  for fname, method in pairs(class) do
+    if type(method) == "function" and not fname:find("^_") and fname ~= "new" then
+      class[fname] = checked(fname, method)
+    end
+  end
 end
 
 return misuse

@@ -1,8 +1,9 @@
 --- Events: one greenlet tells others that something has happened.
 -- @module gevent.event
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
-local eventwait, unpack = core.eventwait, table.unpack
+local eventwait, unpack, seconds = core.eventwait, table.unpack, misuse.seconds
 
 --- A flag that greenlets wait for: `:set() :clear() :is_set()`
 -- `:wait([timeout]) -> bool`, true if it was set at any time during the wait.
@@ -24,7 +25,7 @@ end
 --- Sets an error, which `get` raises.
 -- @param err any value but nil
 function AsyncResult:set_exception(err)
-  if err == nil then error("bad argument #1 to 'set_exception' (an error expected, got nil)", 2) end
+  if err == nil then misuse.bad(1, "set_exception", "an error expected, got nil") end
   self._values, self.value, self.exception = nil, nil, err
   self._done:set()
 end
@@ -43,13 +44,13 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function AsyncResult:wait(timeout)
-  return eventwait(self._done, timeout, "AsyncResult:wait")
+  return eventwait(self._done, seconds(1, "wait", timeout), "AsyncResult:wait")
 end
 
 --- The values; raises the error that was set, or `Timeout` at expiry.
 -- @tparam[opt] number timeout seconds
 function AsyncResult:get(timeout)
-  if not eventwait(self._done, timeout, "AsyncResult:get") then
+  if not eventwait(self._done, seconds(1, "get", timeout), "AsyncResult:get") then
     error(core.Timeout(timeout), 0)
   end
   if self._values then return unpack(self._values, 1, self._values.n) end
@@ -69,6 +70,8 @@ function AsyncResult:__tostring()
   local state = not self:ready() and "pending" or self._values and "set" or "failed"
   return ("<AsyncResult at %p %s>"):format(self, state)
 end
+
+misuse.methods(AsyncResult, "_done")
 
 AsyncResult.__waitable = function(self) return self._done end
 

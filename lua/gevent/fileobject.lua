@@ -4,10 +4,18 @@
 -- files: see `docs/files.md`.
 -- @module gevent.fileobject
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 local fileobject = {}
 
 local PAUSE, LONGEST_PAUSE = 0.005, 0.1 -- seconds between looks for a FIFO's reader
+
+local function checkmode(n, fname, mode)
+  if mode ~= nil and (type(mode) ~= "string" or not mode:find("^[rwa]%+?b*$")) then
+    misuse.bad(n, fname, ("mode as of io.open expected, got %s"):format(
+      type(mode) == "string" and "'" .. mode .. "'" or type(mode)))
+  end
+end
 
 --- Opens a file. A FIFO that is opened for writing waits for its reader.
 -- @tparam string path
@@ -15,6 +23,10 @@ local PAUSE, LONGEST_PAUSE = 0.005, 0.1 -- seconds between looks for a FIFO's re
 -- @treturn[1] File
 -- @return[2] nil, message, code
 function fileobject.open(path, mode)
+  if type(path) ~= "string" and type(path) ~= "number" then
+    misuse.bad(1, "open", misuse.expected("path", path))
+  end
+  checkmode(2, "open", mode)
   local pause = PAUSE
   while true do
     local file, message, code = core.open(path, mode)
@@ -34,6 +46,10 @@ end
 -- @treturn[1] File
 -- @return[2] nil, message, code
 function fileobject.FileObject(fd, mode)
+  if type(fd) ~= "number" and type(fd) ~= "userdata" then
+    misuse.bad(1, "FileObject", misuse.expected("descriptor or file", fd))
+  end
+  checkmode(2, "FileObject", mode)
   return core.FileObject(fd, mode)
 end
 

@@ -3,6 +3,7 @@
 -- `:hold([timeout])` for `local _held <close> = lock:hold()`.
 -- @module gevent.lock
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 -- hold ------------------------------------------------------------------------
 
@@ -18,6 +19,11 @@ end
 Guard.__close = Guard.close
 
 local function hold(lock, timeout)
+  local kind = type(lock)
+  if kind ~= "table" and kind ~= "userdata" or not lock.acquire then
+    misuse.bad(1, "hold", misuse.expected("lock", lock) .. "; methods are called with ':'")
+  end
+  misuse.seconds(1, "hold", timeout)
   local guard = setmetatable({lock = false}, Guard) -- no memory, no lock
   if lock:acquire(timeout) then
     guard.lock = lock
@@ -30,15 +36,24 @@ end
 
 getmetatable(core.Semaphore()).hold = hold
 
+local function checkpermits(fname, n)
+  if n ~= nil and (type(n) ~= "number" or not math.tointeger(n) or n < 0) then
+    misuse.bad(1, fname, ("permits are an integer >= 0, got %s"):format(
+      type(n) == "number" and n or type(n)))
+  end
+end
+
 --- A counter of permits.
 -- @tparam[opt=1] integer n permits to begin with
 local function Semaphore(n)
+  checkpermits("Semaphore", n)
   return core.Semaphore(n)
 end
 
 --- A semaphore that cannot be released more often than it was acquired.
 -- @tparam[opt=1] integer n permits
 local function BoundedSemaphore(n)
+  checkpermits("BoundedSemaphore", n)
   n = n or 1
   return core.Semaphore(n, n)
 end
@@ -69,6 +84,7 @@ function RLock:acquire(timeout)
     self._count = self._count + 1
     return true
   end
+  misuse.seconds(1, "acquire", timeout)
   if not self._block:acquire(timeout) then return false end
   self._owner, self._count = me, 1
   return true
@@ -109,6 +125,8 @@ end
 function RLock:__tostring()
   return ("<RLock at %p owner %s count %d>"):format(self, self._owner, self._count)
 end
+
+misuse.methods(RLock, "_block")
 
 RLock.__waitable = function(self) return self._block end
 
@@ -171,6 +189,8 @@ end
 function Condition:__tostring()
   return ("<Condition at %p of %s>"):format(self, self._lock)
 end
+
+misuse.methods(Condition, "_lock")
 
 local function newcondition(lock)
   local kind = type(lock)

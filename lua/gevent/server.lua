@@ -33,6 +33,10 @@ StreamServer.__name = "StreamServer"
 
 -- Starting and stopping ------------------------------------------------------------
 
+-- The options of a class. Those of a class that a user has made are the user's.
+StreamServer._options = misuse.names [[
+  spawn backlog ssl_context handshake_timeout reuse_port workers grace error_log]]
+
 -- What the sockets of a class are.
 StreamServer._type = "stream"
 
@@ -154,10 +158,7 @@ end
 function StreamServer:stop(timeout)
   if self.closed then return end
   if self._supervisor then return self._supervisor:stop(timeout) end
-  timeout = timeout or STOP_TIMEOUT
-  if type(timeout) ~= "number" or not (timeout >= 0) then
-    error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
-  end
+  timeout = misuse.seconds(1, "stop", timeout) or STOP_TIMEOUT
   self:stop_accepting()
   self.started, self.closed = false, true
   if self.socket then self.socket:close() end
@@ -334,18 +335,9 @@ end
 
 -- Making --------------------------------------------------------------------------------
 
--- Where this library's files are, to tell its functions from the user's.
-local HERE = debug.getinfo(1, "S").source:match("^@.*[/\\]") or "@"
-
--- Misuse of the constructor, raised where the user has called it: how many
--- classes are between is theirs to know.
+-- Misuse of the constructor, whatever class it is of.
 local function bad(self, n, text)
-  local level = 1
-  repeat
-    level = level + 1
-    local info = debug.getinfo(level, "S")
-  until not info or info.what ~= "C" and info.source:sub(1, #HERE) ~= HERE
-  error(("bad argument #%d to '%s' (%s)"):format(n, getmetatable(self).__name, text), level)
+  misuse.bad(n, getmetatable(self).__name, text)
 end
 
 local function setspawn(self, spawn)
@@ -404,8 +396,7 @@ end
 
 local function init(self, listener, handle, opts)
   if not iscallable(handle) then bad(self, 2, expected("function", handle)) end
-  if opts ~= nil and type(opts) ~= "table" then bad(self, 3, expected("table", opts)) end
-  opts = opts or {}
+  opts = misuse.options(3, self.__name, opts, rawget(getmetatable(self), "_options"))
   self.handle = handle
   self.error_log = opts.error_log
   self.started, self.closed = false, false
@@ -444,6 +435,7 @@ function StreamServer.new(class, listener, handle, opts)
   return init(setmetatable({}, class), listener, handle, opts)
 end
 
+misuse.methods(StreamServer, "_active", "server")
 setmetatable(StreamServer, {__call = StreamServer.new})
 
 -- DatagramServer -----------------------------------------------------------------------
@@ -451,6 +443,7 @@ setmetatable(StreamServer, {__call = StreamServer.new})
 --- A server of datagrams: `handle(data, host, port)` has a greenlet for each.
 -- @type DatagramServer
 local DatagramServer = subclass("DatagramServer", StreamServer)
+DatagramServer._options = StreamServer._options
 DatagramServer._type = "dgram"
 
 -- A message stands where StreamServer has a connection.
@@ -480,6 +473,8 @@ function DatagramServer:sendto(data, host, port)
   end})
   return self.socket:sendto(data, host, port)
 end
+
+misuse.methods(DatagramServer, "_active")
 
 --- Makes a server.
 function DatagramServer.new(class, listener, handle, opts)

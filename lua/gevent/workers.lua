@@ -11,6 +11,7 @@
 -- See `docs/deployment.md`.
 -- @module gevent.workers
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local event = require "gevent.event"
 local gos = require "gevent.os"
 local gsignal = require "gevent.signal"
@@ -411,20 +412,19 @@ local function number(opts, name, default, least)
   if value == nil then return default end
   if type(value) ~= "number" or not (value >= least)
     or name == "workers" and math.type(value) ~= "integer" then
-    error(("bad option '%s' (%s >= %d expected, got %s)"):format(name,
-      name == "workers" and "integer" or "number of seconds", least, tostring(value)), 4)
+    misuse.bad(2, "Supervisor", ("%s: %s >= %d expected, got %s"):format(name,
+      name == "workers" and "integer" or "number of seconds", least, tostring(value)))
   end
   return value
 end
 
+local OPTIONS = misuse.names "workers grace start_timeout log notify"
+
 local function new(body, opts)
   if type(body) ~= "function" then
-    error(("bad argument #1 to 'Supervisor' (function expected, got %s)"):format(
-      type(body)), 3)
-  elseif opts ~= nil and type(opts) ~= "table" then
-    error(("bad argument #2 to 'Supervisor' (table expected, got %s)"):format(type(opts)), 3)
+    misuse.bad(1, "Supervisor", misuse.expected("function", body))
   end
-  opts = opts or {}
+  opts = misuse.options(2, "Supervisor", opts, OPTIONS)
   local self = setmetatable({
     workers = number(opts, "workers", 1, 1),
     grace = number(opts, "grace", GRACE, 0),
@@ -455,6 +455,9 @@ end
 -- @treturn[1] {socket,...}
 -- @return[2] nil, message, code
 local function listen(listener, n, opts)
+  if math.type(n) ~= "integer" or n < 1 then
+    misuse.bad(2, "listen", ("integer > 0 expected, got %s"):format(tostring(n)))
+  end
   opts = opts or {}
   local first, message, code = socket.create_server(listener, opts)
   if not first then return nil, message, code end

@@ -205,6 +205,8 @@ function CookieJar:clear(domain)
   self.list = list
 end
 
+misuse.methods(CookieJar, "list", "http.CookieJar")
+
 function CookieJar:__len()
   return #self.list
 end

@@ -11,6 +11,7 @@
 -- `:name`, that wins over `*name`. `/a` and `/a/` are two paths.
 -- @module gevent.http.router
 local form = require "gevent.http.form"
+local misuse = require "gevent._misuse"
 
 local find, sub = string.find, string.sub
 
@@ -22,8 +23,7 @@ Router.__index = Router
 
 local function check(n, name, what, ok, value)
   if not ok then
-    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(n, name, what,
-      type(value)), 3)
+    misuse.bad(n, name, misuse.expected(what, value))
   end
 end
 
@@ -217,10 +217,10 @@ end
 local function checkpattern(name, pattern)
   check(1, name, "path", type(pattern) == "string", pattern)
   if pattern:sub(1, 1) ~= "/" then
-    error(("bad argument #1 to '%s' (a path begins with '/')"):format(name), 3)
+    misuse.bad(1, name, "a path begins with '/', got '" .. pattern .. "'")
   end
   local ok, message = pcall(leafof, {}, pattern)
-  if not ok then error(message, 3) end
+  if not ok then misuse.raise(message) end
 end
 
 -- The class --------------------------------------------------------------------------
@@ -283,7 +283,7 @@ function Router:mount(prefix, other)
   prefix = prefix:gsub("/+$", "")
   if getmetatable(other) == Router then
     if ismountedin(other, self) then
-      error("bad argument #2 to 'mount' (the router would be inside itself)", 2)
+      misuse.bad(2, "mount", "the router would be inside itself")
     end
     table.insert(self._entries, {pattern = prefix, router = other})
     other._parents[self] = true
@@ -302,6 +302,8 @@ function Router:not_found(handler)
   self._not_found = handler
   return self
 end
+
+misuse.methods(Router, "_entries")
 
 function Router:__call(req, res)
   return (self._dispatch or build(self))(req, res)
