@@ -39,7 +39,7 @@ local mistakes = {
     function() StreamServer("localhost", nothing) end,
     "bad listener 'localhost' %(\"host:port\", \":port\", \"unix:/path\" or a port"},
   ["options that are none"] = {
-    function() http.Server(0, nothing, 5) end, "#3 to 'Server' %(table expected, got number"},
+    function() http.Server(0, nothing, 5) end, "#3 to 'http.Server' %(table expected, got number"},
   ["the time-out of LuaSocket's"] = {
     function() socket.create_connection("127.0.0.1", 1, 5) end,
     "table expected, got number; a time%-out is {timeout = seconds}"},
@@ -52,13 +52,13 @@ local mistakes = {
     end, "'recv' %(socket or file expected, got number%)"},
   ["nil in a queue"] = {function() Queue():put(nil) end, "'put' %(nil is no item%)"},
   ["a pattern without a slash"] = {
-    function() app:get("x", nothing) end, "'get' %(a path begins with '/'%)"},
+    function() app:get("x", nothing) end, "'get' %(a path begins with '/', got 'x'%)"},
   ["a URL without a scheme"] = {
     function() http.get("localhost:80") end, "bad url 'localhost:80': no scheme"},
   ["http for ws"] = {
     function() websocket.connect("http://x") end, "not a ws:// or wss:// URL.*http://x"},
   ["an option that there is not"] = {
-    function() ssl.create_default_context {certt = "x"} end, "bad option 'certt'"},
+    function() ssl.create_default_context {certt = "x"} end, "'SSLContext' %(unknown option 'certt': is 'cert' meant%?%)"},
   ["one of a process"] = {
     function() subprocess.Popen("x", {std_out = 1}) end, "unknown option 'std_out'"},
   ["a closure for a thread"] = {

@@ -58,7 +58,7 @@ describe("an SSLContext", function()
     assert.error_matches(function() context.minimum_version = "SSLv3" end, "invalid option")
     assert.error_matches(function() context.check_hostname = 1 end, "boolean expected")
     assert.error_matches(function() context.verify_depth = -1 end, "SSLContext.verify_depth")
-    assert.error_matches(function() ssl.SSLContext {key = "x"} end, "no 'cert'")
+    assert.error_matches(function() ssl.SSLContext {key = "x"} end, "a key without a cert")
     for option, value in pairs {cafile = {}, alpn_protocols = "h2", verify_mode = 5} do
       local _, err = pcall(function() ssl.SSLContext {[option] = value} end)
       assert.matches("^spec/ssl_context_spec.lua:%d+: bad .*" .. option, err)

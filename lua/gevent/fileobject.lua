@@ -12,8 +12,8 @@ local PAUSE, LONGEST_PAUSE = 0.005, 0.1 -- seconds between looks for a FIFO's re
 
 local function checkmode(n, fname, mode)
   if mode ~= nil and (type(mode) ~= "string" or not mode:find("^[rwa]%+?b*$")) then
-    misuse.bad(n, fname, ("mode as of io.open expected, got %s"):format(
-      type(mode) == "string" and "'" .. mode .. "'" or type(mode)))
+    misuse.bad(n, fname, type(mode) == "string" and ("invalid mode '%s'"):format(mode)
+      or misuse.expected("mode as of io.open", mode))
   end
 end
 
@@ -46,7 +46,7 @@ end
 -- @treturn[1] File
 -- @return[2] nil, message, code
 function fileobject.FileObject(fd, mode)
-  if type(fd) ~= "number" and type(fd) ~= "userdata" then
+  if (math.type(fd) ~= "integer" or fd < 0) and type(fd) ~= "userdata" then
     misuse.bad(1, "FileObject", misuse.expected("descriptor or file", fd))
   end
   checkmode(2, "FileObject", mode)

@@ -148,7 +148,9 @@ local function checkheld(self, what)
   local lock = self._lock
   local held = lock:locked()
   if lock._isheld then held = lock:_isheld() end
-  if not held then error(("cannot %s on a Condition whose lock is not held"):format(what), 3) end
+  if not held then
+    misuse.raise(("cannot %s on a Condition whose lock is not held"):format(what))
+  end
 end
 
 local function retake(lock, count)
@@ -160,6 +162,7 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function Condition:wait(timeout)
+  misuse.seconds(1, "wait", timeout)
   checkheld(self, "wait")
   local lock, count = self._lock, nil
   if lock._giveup then count = lock:_giveup() else lock:release() end
@@ -176,6 +179,9 @@ end
 --- Wakes the first `n` waiters.
 -- @tparam[opt=1] integer n
 function Condition:notify(n)
+  if n ~= nil and (type(n) ~= "number" or not math.tointeger(n)) then
+    misuse.bad(1, "notify", misuse.expected("integer", n))
+  end
   checkheld(self, "notify")
   self._queue:wake(n or 1)
 end

@@ -41,7 +41,7 @@ end
 -- @return[2] nil, message, code
 function os.nb_read(fd, n, timeout)
   checkfd("nb_read", fd)
-  if math.type(n) ~= "integer" or n < 0 then
+  if type(n) ~= "number" or not math.tointeger(n) or n < 0 then
     misuse.bad(2, "nb_read", misuse.expected("integer >= 0", n))
   end
   misuse.seconds(3, "nb_read", timeout)

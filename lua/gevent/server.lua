@@ -63,8 +63,8 @@ end
 --- Begins to listen and to accept. Does nothing where it has begun.
 -- @return true; or nil, message, code where the address cannot be had
 function StreamServer:start()
-  if self.closed then error("a server that was stopped cannot be started again", 2) end
-  if self.workers then error("a server with workers is run by serve_forever", 2) end
+  if self.closed then misuse.raise "a server that was stopped cannot be started again" end
+  if self.workers then misuse.raise "a server with workers is run by serve_forever" end
   if self.started then return true end
   local ok, message, code = listening(self)
   if not ok then return nil, message, code end
@@ -422,6 +422,10 @@ end
 -- @tparam string name
 -- @tparam table parent
 local function subclass(name, parent)
+  if type(name) ~= "string" then misuse.bad(1, "subclass", expected("string", name)) end
+  if type(parent) ~= "table" or not parent.new then
+    misuse.bad(2, "subclass", expected("class of servers", parent))
+  end
   local class = {__name = name, __tostring = parent.__tostring, __close = parent.__close}
   class.__index = class
   return setmetatable(class, {

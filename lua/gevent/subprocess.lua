@@ -227,8 +227,8 @@ end
 -- @param signal number or name
 -- @return true; or nil, message, code
 function Popen:send_signal(signal)
-  if math.type(signal) ~= "integer" and type(signal) ~= "string" then
-    misuse.bad(1, "send_signal", misuse.expected("number or name of a signal", signal))
+  if signal ~= 0 and not core.signum(signal) then
+    misuse.bad(1, "send_signal", ("%s is no signal"):format(tostring(signal)))
   end
   return self._process:signal(signal)
 end
