@@ -65,7 +65,7 @@ describe("an SSLContext", function()
     end
     assert.error_matches(function() context.colour = 1 end, "no field 'colour'")
     assert.is_nil(context.colour)
-    assert.error_matches(function() ssl.SSLContext {colour = 1} end, "bad option 'colour'")
+    assert.error_matches(function() ssl.SSLContext {colour = 1} end, "unknown option 'colour'")
     assert.error_matches(function() ssl.SSLContext {role = "both"} end, "role")
     assert.error_matches(function() ssl.SSLContext("client") end, "table expected")
     assert.error_matches(function() context:set_alpn_protocols {""} end, "1 to 255 bytes")

@@ -4,7 +4,7 @@
 -- functions are between there and the check.
 local misuse = {}
 
-local FAR = 2 -- letters; a name that differs in more is not a slip of the finger
+local LONG = 6 -- letters of a name that may have two slips of the finger
 
 -- Where this library's files are, to tell its functions from the user's.
 local HERE = debug.getinfo(1, "S").source:match("^@.*[/\\]") or "@"
@@ -63,18 +63,22 @@ local function distance(a, b)
   return row[#b]
 end
 
--- The known name that was meant, or all of them.
-local function advice(name, known)
-  local all = {}
-  for word in pairs(known) do all[#all + 1] = word end
-  table.sort(all)
-  local nearest, least = nil, FAR + 1
-  for _, word in ipairs(all) do
-    local n = distance(tostring(name):lower(), word)
-    if n < least then nearest, least = word, n end
+-- The known name that was meant, if it is one letter away, or two in a long one.
+local function nearest(name, known)
+  name = tostring(name):lower()
+  local found, least = nil, #name < LONG and 2 or 3
+  for word in pairs(known) do
+    local n = math.abs(#name - #word) > 2 and 3 or distance(name, word)
+    if n < least or n == least and found and word < found then found, least = word, n end
   end
-  if nearest then return ("is '%s' meant?"):format(nearest) end
-  return "there are " .. table.concat(all, ", ")
+  return found
+end
+
+local function all(known)
+  local list = {}
+  for word in pairs(known) do list[#list + 1] = word end
+  table.sort(list)
+  return table.concat(list, ", ")
 end
 
 --- A set of the words in a text, and of the names in some tables.
@@ -87,19 +91,36 @@ function misuse.names(text, ...)
   return set
 end
 
+local function unknown(n, fname, name, hint)
+  misuse.bad(n, fname, ("unknown option '%s': %s"):format(tostring(name), hint))
+end
+
 --- Options: nil, or a table whose names are all known; gives a table.
 -- @tparam integer n the argument's number
 -- @tparam string fname the function's name
 -- @param opts
--- @tparam ?table known set of names; nil: they are not ours to know
+-- @tparam table known set of names
 function misuse.options(n, fname, opts, known)
   if opts == nil then return {} end
   if type(opts) ~= "table" then misuse.bad(n, fname, misuse.expected("table", opts)) end
-  for name in pairs(known and opts or {}) do
+  for name in pairs(opts) do
     if not known[name] then
-      misuse.bad(n, fname, ("unknown option '%s': %s"):format(tostring(name),
-        advice(name, known)))
+      local meant = nearest(name, known)
+      unknown(n, fname, name, meant and ("is '%s' meant?"):format(meant)
+        or "there are " .. all(known))
     end
+  end
+  return opts
+end
+
+--- The same for a table that may carry what is somebody else's, as those of servers and
+-- requests do: only a name that is nearly one of ours is a mistake.
+function misuse.ours(n, fname, opts, known)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then misuse.bad(n, fname, misuse.expected("table", opts)) end
+  for name in pairs(opts) do
+    local meant = not known[name] and nearest(name, known)
+    if meant then unknown(n, fname, name, ("is '%s' meant?"):format(meant)) end
   end
   return opts
 end

@@ -33,7 +33,7 @@ StreamServer.__name = "StreamServer"
 
 -- Starting and stopping ------------------------------------------------------------
 
--- The options of a class. Those of a class that a user has made are the user's.
+-- The options of a class.
 StreamServer._options = misuse.names [[
   spawn backlog ssl_context handshake_timeout reuse_port workers grace error_log]]
 
@@ -396,7 +396,7 @@ end
 
 local function init(self, listener, handle, opts)
   if not iscallable(handle) then bad(self, 2, expected("function", handle)) end
-  opts = misuse.options(3, self.__name, opts, rawget(getmetatable(self), "_options"))
+  opts = misuse.ours(3, self.__name, opts, self._options)
   self.handle = handle
   self.error_log = opts.error_log
   self.started, self.closed = false, false
@@ -447,7 +447,6 @@ setmetatable(StreamServer, {__call = StreamServer.new})
 --- A server of datagrams: `handle(data, host, port)` has a greenlet for each.
 -- @type DatagramServer
 local DatagramServer = subclass("DatagramServer", StreamServer)
-DatagramServer._options = StreamServer._options
 DatagramServer._type = "dgram"
 
 -- A message stands where StreamServer has a connection.

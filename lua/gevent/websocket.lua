@@ -244,7 +244,7 @@ local CLIENTS = misuse.names(COMMON .. "headers ssl_context")
 
 -- The options that both ends have.
 local function checkoptions(n, fname, opts, known)
-  opts = misuse.options(n, fname, opts, known)
+  opts = misuse.ours(n, fname, opts, known)
   return {
     given = opts,
     timeout = checknumber(opts, "timeout"),

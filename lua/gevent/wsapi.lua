@@ -244,7 +244,7 @@ Server._options = misuse.names("script_name app_path env", http.Server._options)
 -- application lives at, ""), `app_path` (directory, "."), `env` (table of further
 -- variables)
 function Server.new(class, listener, app, opts)
-  opts = misuse.options(3, class.__name, opts, rawget(class, "_options"))
+  opts = misuse.ours(3, class.__name, opts, class._options)
   local run = runnable(app)
   if not run then
     misuse.bad(2, class.__name, misuse.expected("WSAPI application", app))

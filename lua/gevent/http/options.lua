@@ -67,7 +67,7 @@ local KNOWN = misuses.names([[
 --- Raises where an option is no good.
 -- @tparam string fname the function that got it, as its n-th argument
 function options.check(n, fname, opts)
-  opts = misuses.options(n, fname, opts, KNOWN)
+  opts = misuses.ours(n, fname, opts, KNOWN)
   for name, value in pairs(opts) do
     local check = CHECKS[name]
     if check then check(name, value) end

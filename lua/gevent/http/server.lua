@@ -201,7 +201,7 @@ end
 -- max_header_bytes, max_headers, max_body_bytes, header_timeout, body_timeout,
 -- keepalive_timeout, write_timeout, max_requests, compress, log, error_log
 function Server.new(class, listener, handle, opts)
-  opts = misuse.options(3, class.__name, opts, rawget(class, "_options"))
+  opts = misuse.ours(3, class.__name, opts, class._options)
   checklog(opts, "log")
   checklog(opts, "error_log")
   local self = StreamServer.new(class, listener, handle, opts)
