@@ -159,9 +159,9 @@ function StreamServer:stop(timeout)
   if self.closed then return end
   if self._supervisor then return self._supervisor:stop(timeout) end
   timeout = misuse.seconds(1, "stop", timeout) or STOP_TIMEOUT
-  self:stop_accepting()
   self.started, self.closed = false, true
-  if self.socket then self.socket:close() end
+  if self.socket then self.socket:close() end -- first: it needs no memory
+  self:stop_accepting()
   sweep(self)
   if not drain(self, core.monotonic() + timeout) then
     killhandlers(self)

@@ -136,6 +136,10 @@ end
 -- For `<close>`: a list of one greenlet.
 local Killed = {__close = function(list) list[1]:kill(nil, false) end}
 
+local function newcloser(self)
+  return setmetatable({core.spawn(closelater, self)}, Killed)
+end
+
 --- Stops accepting, closes idle connections, waits until the requests under way
 -- are answered, then kills those that are not. Where a connection has not had
 -- a request yet, the first one is probably on its way: a moment is left for it.
@@ -151,7 +155,8 @@ function Server:stop(timeout)
     local other = upgraded[sock]
     if other then other:_stop() end
   end
-  local _closer <close> = setmetatable({core.spawn(closelater, self)}, Killed)
+  local ok, closer = pcall(newcloser, self)
+  local _closer <close> = ok and closer or nil -- without memory, they are killed at the end
   return StreamServer.stop(self, timeout)
 end
 
