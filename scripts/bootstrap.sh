@@ -31,6 +31,7 @@ demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:openssl   openssl        openssl       openssl      openssl
+test     services       netbase        setup         -              -
 test     cmd:ps        procps         procps-ng     procps         -
 test     websockets    python3-websockets python3-websockets py3-websockets -
 test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
@@ -116,6 +117,8 @@ need_ldoc() {
 need_markdown() {
   ! have apt-get || test -e /usr/share/lua/5.1/markdown.lua
 }
+
+need_services() { test -e /etc/services; }
 
 need_postgres() {
   have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
