@@ -43,7 +43,9 @@ local Supervisor = {}
 ---and SIGUSR2 are handed on. A worker that ends otherwise is started again, at once if it had
 ---lived for 5 s, else after a while that becomes longer each time.
 ---Only the main greenlet may call it: a worker is a copy of the one that forks.
----@return boolean # true; or nil, message, "worker" where one of the first workers has ended before it was ready
+---@return boolean? # true; or nil, message, "worker" where one of the first workers has ended before it was ready
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function Supervisor:run() end
 
 ---Stops the workers; those that have not ended by then are killed. Waits for
@@ -84,7 +86,9 @@ function M.Supervisor(body, opts) end
 ---Makes a supervisor and runs it: `Supervisor(body, opts):run()`.
 ---@param body function
 ---@param opts? table
----@return boolean # true; or nil, message, "worker"
+---@return boolean? # true; or nil, message, "worker"
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function M.run(body, opts) end
 
 return M

@@ -5,10 +5,31 @@ local misuse = require "gevent._misuse"
 
 local eventwait, unpack, seconds = core.eventwait, table.unpack, misuse.seconds
 
---- A flag that greenlets wait for: `:set() :clear() :is_set()`
--- `:wait([timeout]) -> bool`, true if it was set at any time during the wait.
+--- Makes a flag that greenlets wait for; it is not set.
 -- @function Event
 -- @treturn Event
+
+--- Makes the result of something that is under way.
+-- @function AsyncResult
+-- @treturn AsyncResult
+
+--- A flag that greenlets wait for.
+-- @type Event
+
+--- Sets it, and wakes all who wait.
+-- @function Event:set
+
+--- Takes it back.
+-- @function Event:clear
+
+--- Is it set? Also `ready`.
+-- @function Event:is_set
+-- @treturn boolean
+
+--- Waits until it is set.
+-- @function Event:wait
+-- @tparam[opt] number timeout seconds
+-- @treturn boolean was it set, at any time during the wait?
 
 --- The result of something that is under way.
 -- @type AsyncResult

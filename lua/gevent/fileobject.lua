@@ -53,6 +53,44 @@ function fileobject.FileObject(fd, mode)
   return core.FileObject(fd, mode)
 end
 
+--- A file. Its methods are those of a socket that read and write
+-- (see `gevent.socket`), and these.
+-- @type File
+
+--- Moves in a regular file, as in `io`.
+-- @function File:seek
+-- @tparam[opt="cur"] string whence "set", "cur", "end"
+-- @tparam[opt=0] integer offset
+-- @return the position; or nil, message, code
+
+--- Reads by the formats of `io`: a number, "l", "L", "a", "n".
+-- @function File:read
+-- @param ... formats; "l" if none
+
+--- Iterates over `read(...)`; a failure raises.
+-- @function File:lines
+-- @param ... formats
+-- @treturn function iterator
+
+--- Writes strings and numbers, as `setvbuf` says.
+-- @function File:write
+-- @param ... strings and numbers
+-- @return the file; or nil, message, code, bytes written
+
+--- Writes what is held back.
+-- @function File:flush
+-- @return the file; or nil, message, code
+
+--- Says what is to be held back: nothing ("no"), all ("full"), parts of lines ("line").
+-- @function File:setvbuf
+-- @tparam string mode
+-- @tparam[opt] integer size bytes
+-- @return true
+
+--- Writes what is held back, and closes it. Idempotent.
+-- @function File:close
+-- @return true; or nil, message, code
+
 local STANDARD = {stdin = 0, stdout = 1, stderr = 2}
 
 --- The standard streams, made when first asked for. They leave the descriptors

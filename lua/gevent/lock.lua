@@ -1,6 +1,4 @@
 --- Locks: who may go on, and who waits.
--- All have `:acquire([timeout]) -> bool :release() :locked()`, `.counter`, and
--- `:hold([timeout])` for `local _held <close> = lock:hold()`.
 -- @module gevent.lock
 local core = require "gevent._core"
 local misuse = require "gevent._misuse"
@@ -10,7 +8,7 @@ local misuse = require "gevent._misuse"
 local Guard = {__name = "lock guard"}
 Guard.__index = Guard
 
---- Gives the lock back; once only.
+-- Gives the lock back; once only.
 function Guard:close()
   local lock = self.lock
   self.lock = false
@@ -43,15 +41,17 @@ local function checkpermits(fname, n)
   end
 end
 
---- A counter of permits.
+--- Makes a counter of permits.
 -- @tparam[opt=1] integer n permits to begin with
+-- @treturn Lock
 local function Semaphore(n)
   checkpermits("Semaphore", n)
   return core.Semaphore(n)
 end
 
---- A semaphore that cannot be released more often than it was acquired.
+--- Makes a semaphore that cannot be released more often than it was acquired.
 -- @tparam[opt=1] integer n permits
+-- @treturn Lock
 local function BoundedSemaphore(n)
   checkpermits("BoundedSemaphore", n)
   n = n or 1
@@ -59,8 +59,9 @@ local function BoundedSemaphore(n)
 end
 
 --- Makes a semaphore of which there is always one more: where a lock is asked for and
--- none is needed. It has the methods of the others.
+-- none is needed.
 -- @function DummySemaphore
+-- @treturn Lock
 local Dummy = {__name = "DummySemaphore", counter = math.huge, hold = hold}
 Dummy.__index = Dummy
 function Dummy.acquire() return true end
@@ -70,7 +71,36 @@ function Dummy:__tostring() return ("<DummySemaphore at %p>"):format(self) end
 
 -- RLock -----------------------------------------------------------------------
 
---- A lock that its owner may acquire again.
+--- Makes a lock that its owner may acquire again.
+-- @function RLock
+-- @treturn Lock
+
+--- Makes a condition.
+-- @function Condition
+-- @tparam[opt] Lock lock an RLock of its own unless told
+-- @treturn Condition
+
+--- What all of them have. Field: `counter`, how many permits there are.
+-- @type Lock
+
+--- Takes a permit, and waits until there is one.
+-- @function Lock:acquire
+-- @tparam[opt] number timeout seconds; 0: only if there is one now
+-- @treturn boolean false at expiry
+
+--- Gives it back; what was not taken is misuse.
+-- @function Lock:release
+
+--- Would `acquire` have to wait?
+-- @function Lock:locked
+-- @treturn boolean
+
+--- Takes a permit for a scope: `local _held <close> = lock:hold()`.
+-- @function Lock:hold
+-- @tparam[opt] number timeout seconds
+-- @return what gives it back, by `close` too; or nil, message, code
+
+-- A lock that its owner may acquire again.
 local RLock = {__name = "RLock", hold = hold}
 
 function RLock:__index(key)
@@ -136,7 +166,9 @@ end
 
 -- Condition ---------------------------------------------------------------------
 
---- A lock and a queue of those who wait for what it protects to change.
+--- A lock, with its methods, and a queue of those who wait for what it protects to
+-- change. Without the lock, `wait` and `notify` are misuse.
+-- @type Condition
 local Condition = {__name = "Condition", hold = hold}
 Condition.__index = Condition
 

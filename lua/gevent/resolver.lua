@@ -34,6 +34,9 @@ function resolver.Thread(opts)
     Thread)
 end
 
+--- What both of them have.
+-- @type Resolver
+
 --- Looks up the addresses of a host, and the port of a service.
 -- @function Resolver:getaddrinfo
 -- @tparam ?string host

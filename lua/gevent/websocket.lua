@@ -13,6 +13,26 @@ local MAX_MESSAGE = 1048576 -- bytes
 local SEND_TIMEOUT = 60 -- seconds for the peer to take what is sent
 local CLOSE_TIMEOUT = 5 -- seconds for it to answer a Close, if not told
 
+--- A connection. Fields: `protocol`, `extensions`.
+-- @type WebSocket
+
+--- Waits for a message.
+-- @function WebSocket:receive
+-- @tparam[opt] number timeout seconds
+-- @return data, "text" or "binary"; or nil, reason, "closed", code at the end; or nil,
+-- "timed out", "timeout"
+
+--- Sends a message.
+-- @function WebSocket:send
+-- @param data string, or an iterator of the parts of one
+-- @tparam[opt="text"] string kind "text" or "binary"
+-- @return true; or nil, message, code
+
+--- Sends a Ping, which the peer answers unasked.
+-- @function WebSocket:ping
+-- @tparam[opt=""] string data up to 125 bytes
+-- @return true; or nil, message, code
+
 -- The class: receive, send and ping, and what begins with _, are in the core.
 local methods = core.websocket_class
 
@@ -185,6 +205,7 @@ end
 -- receives meanwhile hears of the end at once. Idempotent.
 -- @tparam[opt=1000] integer code 1000 to 1003, 1007 to 1014, 3000 to 4999
 -- @tparam[opt=""] string reason up to 123 bytes of UTF-8
+-- @function WebSocket:close
 -- @return true; or nil, "timed out", "timeout" where the peer did not answer. The
 -- connection is closed in any case.
 function methods:close(code, reason)
@@ -220,6 +241,7 @@ end
 -- Receiving -------------------------------------------------------------------------------
 
 --- Iterates over messages until the connection ends.
+-- @function WebSocket:messages
 -- @treturn function gives data, kind
 function methods:messages()
   return function() return self:receive() end
@@ -268,6 +290,9 @@ local function new(stream, options, isserver, protocol, deflate)
     fragment = options.fragment, deflate = deflate,
   })
 end
+
+--- Functions
+-- @section functions
 
 local websocket = {}
 

@@ -15,8 +15,8 @@ local SOFTWARE = "gevent"
 local Input = {}
 Input.__index = Input
 
---- Reads up to n bytes of the body, or all that is left of it.
--- @return data; nil at the end; or nil, message, code
+-- Reads up to n bytes of the body, or all that is left of it.
+-- -> data; nil at the end; or nil, message, code
 function Input:read(n)
   if n == nil then
     local data, message, code = self._source:read("a")
@@ -237,12 +237,15 @@ local Server = base.subclass("wsapi.Server", http.Server)
 Server._options = misuse.names("script_name app_path env", http.Server._options)
 
 --- Makes a server.
+-- @function Server
 -- @param listener as StreamServer's
 -- @param app the application: `app(wsapi_env)` -> status, headers, iterator; or a
 -- table with such a function as `run`; or the name of a module that is one
 -- @tparam[opt] table opts the HTTP server's, and `script_name` (path that the
 -- application lives at, ""), `app_path` (directory, "."), `env` (table of further
 -- variables)
+-- @treturn Server
+
 function Server.new(class, listener, app, opts)
   opts = misuse.ours(3, class.__name, opts, class._options)
   local run = runnable(app)
