@@ -234,6 +234,49 @@ describe("names", function()
   end
 end)
 
+-- Methods are called as they are called: `x:name(`, in prose, tables and programs.
+describe("methods", function()
+  local texts = {}
+  for _, path in ipairs(helper.files("types", ".lua")) do texts[#texts + 1] = helper.slurp(path) end
+  local all = table.concat(texts, "\n")
+  -- Of strings, of `io`, of the programs in the pages, of a user's own class.
+  local OTHERS = {match = true, gmatch = true, gsub = true, sub = true, rep = true,
+    upper = true, find = true, format = true, _run = true, port = true}
+
+  for _, path in ipairs(pages) do
+    it("in " .. path .. " are there", function()
+      local text = helper.slurp(path):gsub("<!%-%- theirs %-%->.-<!%-%- /theirs %-%->", "")
+      for name in text:gmatch("[%w_)]:([%a_][%w_]*)[%({\"]") do
+        if not OTHERS[name] and not text:find("function [%w_]+:" .. name) then
+          assert.is_truthy(all:find("function [%w_]+[.:]" .. name .. "%("), name)
+        end
+      end
+    end)
+  end
+end)
+
+describe("files and targets", function()
+  for _, path in ipairs(pages) do
+    it("named in " .. path .. " are there", function()
+      local text, makefile = helper.slurp(path), "\n" .. helper.slurp "Makefile"
+      for name in text:gmatch("%f[%w](%l+/[%w_/.-]+%.%l+)") do
+        local top = name:match("^%l+")
+        if top == "examples" or top == "docs" or top == "spec" or top == "scripts"
+          or top == "csrc" then
+          local found <close> = io.open(name)
+          assert.is_truthy(found, name)
+        end
+      end
+      for target in text:gmatch("[`\n ]make (%l[%w-]*)[`\n ]") do
+        if text:find("`make " .. target) or text:find("\n    make " .. target) then
+          assert.is_truthy(makefile:find("\n[%w -]*%f[%w-]" .. target .. "%f[^%w-][%w -]*:"),
+            "make " .. target)
+        end
+      end
+    end)
+  end
+end)
+
 -- The command's options are named in the documentation as it names them itself.
 describe("options of the command", function()
   it("are those that it has", function()
@@ -243,8 +286,8 @@ describe("options of the command", function()
         known[option[1]] = true
       end
     end
-    for _, path in ipairs {"README.md", "docs/deployment.md", "docs/tutorial.md"} do
-      for line in helper.slurp(path):gmatch("[^\n]*gevent serve[^\n]*") do
+    for _, path in ipairs(pages) do
+      for line in helper.slurp(path):gmatch("gevent [srb]%l+ [^\n`]*") do
         for option in line:gmatch("%f[%S](%-%-%a[%w-]*)") do
           assert.is_true(known[option], path .. ": " .. option)
         end

@@ -132,6 +132,20 @@ local function methods_of(object)
 end
 
 describe("the reference", function()
+  it("is made without a complaint", function()
+    if not os.execute "command -v ldoc >/dev/null && ! ldoc --help 2>&1 | grep -q 'no suitable'"
+    then
+      return pending "no LDoc"
+    end
+    local directory = os.tmpname()
+    os.remove(directory)
+    local pipe <close> = io.popen(("ldoc -q -d %s . 2>&1"):format(directory))
+    local text = pipe:read("a")
+    os.execute("rm -rf " .. directory)
+    text = text:gsub("reading configuration from config.ld\n", "")
+    assert.equal("", text)
+  end, {deadline = 60})
+
   it("has every method", function()
     local texts = {}
     for _, path in ipairs(helper.files("types", ".lua")) do
