@@ -63,8 +63,11 @@ local function distance(a, b)
   return row[#b]
 end
 
--- The known name that was meant, if it is one letter away, or two in a long one.
-local function nearest(name, known)
+--- The known name that was meant, if it is one letter away, or two in a long one.
+-- @tparam string name
+-- @tparam table known set of names
+-- @treturn ?string
+function misuse.nearest(name, known)
   name = tostring(name):lower()
   local found, least = nil, #name < LONG and 2 or 3
   for word in pairs(known) do
@@ -105,7 +108,7 @@ function misuse.options(n, fname, opts, known)
   if type(opts) ~= "table" then misuse.bad(n, fname, misuse.expected("table", opts)) end
   for name in pairs(opts) do
     if not known[name] then
-      local meant = nearest(name, known)
+      local meant = misuse.nearest(name, known)
       unknown(n, fname, name, meant and ("is '%s' meant?"):format(meant)
         or "there are " .. all(known))
     end
@@ -119,7 +122,7 @@ function misuse.ours(n, fname, opts, known)
   if opts == nil then return {} end
   if type(opts) ~= "table" then misuse.bad(n, fname, misuse.expected("table", opts)) end
   for name in pairs(opts) do
-    local meant = not known[name] and nearest(name, known)
+    local meant = not known[name] and misuse.nearest(name, known)
     if meant then unknown(n, fname, name, ("is '%s' meant?"):format(meant)) end
   end
   return opts
