@@ -236,7 +236,7 @@ local function settle(self)
   if self._settled or not isready(self) then return end
   self._settled = true
   self._begun = true
-  if self.notify then self.notify("ready") end
+  if self.notify then self.notify("ready", self._kept) end
 end
 
 local on = {} -- what has happened: function(self, ...)
@@ -274,6 +274,7 @@ function on.ended(self, worker, code)
   if was_next and not self._begun then
     failtostart(self, worker, code)
   elseif was_next and slot.current then
+    self._kept = self._kept + 1
     say(self, "worker %d %s; the former one stays", slot.number, why)
     settle(self)
   elseif was_current and slot.next then
@@ -285,7 +286,7 @@ function on.ended(self, worker, code)
 end
 
 function on.reload(self)
-  self._settled = false
+  self._settled, self._kept = false, 0
   if self.notify then self.notify("reloading") end
   for _, slot in ipairs(self._slots) do
     slot.delay = FIRST_DELAY
@@ -438,6 +439,7 @@ local function new(body, opts)
     _alive = {},      -- worker -> true: forked, and the end has not been heard of
     _begun = false,   -- all of them were ready once
     _settled = false, -- and are again, since the last reload
+    _kept = 0,        -- how many of them that reload could not replace
   }, Supervisor)
   for i = 1, self.workers do
     self._slots[i] = {number = i, delay = FIRST_DELAY}
@@ -482,7 +484,8 @@ end
 -- @tparam[opt] table opts `workers` (1); `grace` (30): seconds that a worker may
 -- take to stop; `start_timeout` (30): seconds until it has to be ready; `log`:
 -- a stream or a function for lines about what went wrong (stderr), or false;
--- `notify`: a function that is called with "ready" (all are), "reloading", "stopping"
+-- `notify`: a function that is called with "ready" (all are) and how many of them a reload
+-- could not replace, "reloading", "stopping"
 -- @treturn Supervisor
 local function supervisor(body, opts)
   return new(body, opts)

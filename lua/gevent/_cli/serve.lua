@@ -274,10 +274,10 @@ local function notifier(opts, all)
     places[i] = describe(list[1], opts.tls and "https" or "http")
   end
   local where, reloading = table.concat(places, " "), false
-  return function(what)
+  return function(what, kept)
     if what == "ready" then
       if reloading then
-        say("reloaded %s", opts.application)
+        say(kept == 0 and "%s is reloaded" or "%s is not reloaded", opts.application)
       else
         say("%s on %s, %d worker%s, pid %d", opts.application, where, opts.workers,
           opts.workers > 1 and "s" or "", opts.supervisor)
