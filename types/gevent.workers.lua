@@ -79,7 +79,7 @@ function M.listen(listener, n, opts) end
 
 ---Makes a supervisor.
 ---@param body function `body(worker)` runs in each worker, and its end is the worker's
----@param opts? table `workers` (1); `grace` (30): seconds that a worker may take to stop; `start_timeout` (30): seconds until it has to be ready; `log`: a stream or a function for lines about what went wrong (stderr), or false; `notify`: a function that is called with "ready" (all are) and how many of them a reload could not replace, "reloading", "stopping"
+---@param opts? table `workers` (1); `grace` (30): seconds that a worker may take to stop; `start_timeout` (30): seconds until it has to be ready; `log`: a stream or a function for lines about what went wrong (stderr), or false; `notify`: a function that is called with "ready" (all are; if a reload could not replace some of them, their number comes second), "reloading", "stopping"
 ---@return gevent.workers.Supervisor
 function M.Supervisor(body, opts) end
 

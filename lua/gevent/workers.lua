@@ -236,7 +236,8 @@ local function settle(self)
   if self._settled or not isready(self) then return end
   self._settled = true
   self._begun = true
-  if self.notify then self.notify("ready", self._kept) end
+  if not self.notify then return end
+  if self._kept > 0 then self.notify("ready", self._kept) else self.notify "ready" end
 end
 
 local on = {} -- what has happened: function(self, ...)
@@ -484,8 +485,8 @@ end
 -- @tparam[opt] table opts `workers` (1); `grace` (30): seconds that a worker may
 -- take to stop; `start_timeout` (30): seconds until it has to be ready; `log`:
 -- a stream or a function for lines about what went wrong (stderr), or false;
--- `notify`: a function that is called with "ready" (all are) and how many of them a reload
--- could not replace, "reloading", "stopping"
+-- `notify`: a function that is called with "ready" (all are; if a reload could not replace
+-- some of them, their number comes second), "reloading", "stopping"
 -- @treturn Supervisor
 local function supervisor(body, opts)
   return new(body, opts)

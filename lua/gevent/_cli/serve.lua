@@ -277,7 +277,7 @@ local function notifier(opts, all)
   return function(what, kept)
     if what == "ready" then
       if reloading then
-        say(kept == 0 and "%s is reloaded" or "%s is not reloaded", opts.application)
+        say(kept and "%s is not reloaded" or "%s is reloaded", opts.application)
       else
         say("%s on %s, %d worker%s, pid %d", opts.application, where, opts.workers,
           opts.workers > 1 and "s" or "", opts.supervisor)
