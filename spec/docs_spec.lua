@@ -292,7 +292,8 @@ describe("methods", function()
   local all = table.concat(texts, "\n")
   -- Of strings, of `io`, of the programs in the pages, of a user's own class.
   local OTHERS = {match = true, gmatch = true, gsub = true, sub = true, rep = true,
-    upper = true, find = true, format = true, _run = true, port = true, publish = true, pubsub = true}
+    upper = true, find = true, format = true, _run = true, port = true, publish = true,
+    pubsub = true}
 
   for _, path in ipairs(pages) do
     it("in " .. path .. " are there", function()

@@ -58,7 +58,8 @@ local mistakes = {
   ["http for ws"] = {
     function() websocket.connect("http://x") end, "not a ws:// or wss:// URL.*http://x"},
   ["an option that there is not"] = {
-    function() ssl.create_default_context {certt = "x"} end, "'SSLContext' %(unknown option 'certt': is 'cert' meant%?%)"},
+    function() ssl.create_default_context {certt = "x"} end,
+    "'SSLContext' %(unknown option 'certt': is 'cert' meant%?%)"},
   ["one of a process"] = {
     function() subprocess.Popen("x", {std_out = 1}) end, "unknown option 'std_out'"},
   ["a slip in an option"] = {
