@@ -1,10 +1,10 @@
+-- usage: lua5.4 examples/redis_chat.lua redis://127.0.0.1:6379 demo
 -- A chat that is spread over several processes: whoever is connected to one of
 -- them hears what is said in all, by Redis pub/sub. The client is redis-lua,
 -- which knows nothing of gevent: its generators block only their greenlet.
 -- Arguments: the server (redis://host:port or unix://path), and the port of
 -- this process, or "demo", which starts two processes and talks to both.
 -- needs: redis-server, redis-lua
--- try: lua5.4 examples/redis_chat.lua redis://127.0.0.1:6379 demo
 local gevent = require "gevent"
 require("gevent.monkey").patch_all()
 local Event = require("gevent.event").Event
