@@ -29,14 +29,9 @@ function misuse.expected(what, value)
   return ("%s expected, got %s"):format(what, type(value))
 end
 
---- "bad argument #1 to 'connect' (host expected, got nil)".
-function misuse.text(n, fname, text)
-  return ("bad argument #%d to '%s' (%s)"):format(n, fname, text)
-end
-
---- Raises that.
+--- Raises "bad argument #1 to 'connect' (host expected, got nil)".
 function misuse.bad(n, fname, text)
-  error(misuse.text(n, fname, text), outside())
+  error(("bad argument #%d to '%s' (%s)"):format(n, fname, text), outside())
 end
 
 -- Time-outs, tables -----------------------------------------------------------------------
