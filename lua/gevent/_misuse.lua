@@ -2,6 +2,8 @@
 --
 -- An error is raised where the user has called the library, however many of its own
 -- functions are between there and the check.
+local type = type
+
 local misuse = {}
 
 local LONG = 6 -- letters of a name that may have two slips of the finger
@@ -131,13 +133,21 @@ end
 -- @tparam string field that every object has, and nothing else
 -- @tparam[opt] string name
 function misuse.methods(class, field, name)
+  local function complain(fname, self)
+    misuse.bad(1, fname, misuse.expected(name or class.__name, self)
+      .. "; methods are called with ':'")
+  end
   local function checked(fname, method)
-    return function(self, ...)
-      if type(self) ~= "table" or self[field] == nil then
-        misuse.bad(1, fname, misuse.expected(name or class.__name, self)
-          .. "; methods are called with ':'")
+    local how = debug.getinfo(method, "u")
+    if how.isvararg or how.nparams > 4 then
+      return function(self, ...)
+        if type(self) ~= "table" or self[field] == nil then complain(fname, self) end
+        return method(self, ...)
       end
-      return method(self, ...)
+    end
+    return function(self, a, b, c) -- cheaper
+      if type(self) ~= "table" or self[field] == nil then complain(fname, self) end
+      return method(self, a, b, c)
     end
   end
   for fname, method in pairs(class) do

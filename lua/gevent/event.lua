@@ -65,13 +65,15 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function AsyncResult:wait(timeout)
-  return eventwait(self._done, seconds(1, "wait", timeout), "AsyncResult:wait")
+  if timeout then seconds(1, "wait", timeout) end
+  return eventwait(self._done, timeout, "AsyncResult:wait")
 end
 
 --- The values; raises the error that was set, or `Timeout` at expiry.
 -- @tparam[opt] number timeout seconds
 function AsyncResult:get(timeout)
-  if not eventwait(self._done, seconds(1, "get", timeout), "AsyncResult:get") then
+  if timeout then seconds(1, "get", timeout) end
+  if not eventwait(self._done, timeout, "AsyncResult:get") then
     error(core.Timeout(timeout), 0)
   end
   if self._values then return unpack(self._values, 1, self._values.n) end

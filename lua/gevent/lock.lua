@@ -114,7 +114,7 @@ function RLock:acquire(timeout)
     self._count = self._count + 1
     return true
   end
-  misuse.seconds(1, "acquire", timeout)
+  if timeout then misuse.seconds(1, "acquire", timeout) end
   if not self._block:acquire(timeout) then return false end
   self._owner, self._count = me, 1
   return true
