@@ -306,7 +306,7 @@ describe("gevent serve", function()
   end, LONG)
 
   it("serves HTTPS", function()
-    local socket, tls = require "gevent.socket", require "helper_tls"
+    local tls = require "helper_tls"
     local own = tls.certificate "localhost"
     local dir <close> = cli.directory {["app.lua"] = APP}
     local server <close> = cli.serve {"-b", "127.0.0.1:0", "--tls", own.cert, own.key,
