@@ -278,7 +278,7 @@ lint-style:
 
 # ---- the rest ---------------------------------------------------------------
 
-.PHONY: install deb clean help
+.PHONY: install deb chroot clean help
 install: all  ## install to PREFIX, or INST_LUADIR, INST_LIBDIR, INST_BINDIR
 	@mkdir -p '$(DESTDIR)$(INST_LIBDIR)/gevent'
 	cp $(CORE) '$(DESTDIR)$(INST_LIBDIR)/gevent/'
@@ -293,6 +293,9 @@ install: all  ## install to PREFIX, or INST_LUADIR, INST_LIBDIR, INST_BINDIR
 deb: all  ## make a Debian package of it, build/lua-gevent_*.deb
 	@MAKE='$(MAKE)' sh scripts/deb.sh \
 	  "$$(sed -n 's/^ *version = "\(.*\)",$$/\1/p' lua/gevent/init.lua)"
+
+chroot:  ## try demo, test, rock and package on a fresh Debian (as root)
+	@sh scripts/chroot.sh
 
 clean:  ## remove what was built
 	rm -rf build

@@ -1,9 +1,9 @@
+-- usage: lua5.4 examples/chat.lua 127.0.0.1:7003
 -- A chat: what one says all the others hear. Each client has a greenlet that
 -- reads and one that writes; between them is a queue, so that a client who
 -- does not read holds up nobody: when its queue is full, or nothing can be
 -- sent to it for some seconds, it is dismissed.
 -- It runs until Ctrl-C. The argument is the address to listen on.
--- try: lua5.4 examples/chat.lua 127.0.0.1:7003
 -- spec: 127.0.0.1:0
 -- and in other terminals, two at least: nc 127.0.0.1 7003
 local gevent = require "gevent"

@@ -1,9 +1,9 @@
+-- usage: lua5.4 examples/concurrent_download.lua
 -- Downloads several files at once, a few connections at a time, and says how
 -- large each is. It speaks just enough HTTP/1.0 for that, to show sockets: a
 -- program of yours would use gevent.http.
 -- Arguments: URLs that begin with http:// (without any, a server of its own,
 -- which takes its time, serves ten files).
--- try: lua5.4 examples/concurrent_download.lua
 local gevent = require "gevent"
 local socket = require "gevent.socket"
 local Pool = require "gevent.pool".Pool

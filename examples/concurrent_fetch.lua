@@ -1,8 +1,8 @@
+-- usage: lua5.4 examples/concurrent_fetch.lua 5
 -- Several TCP clients at once: five requests to a server that takes 0.2
 -- seconds for each are answered in 0.2 seconds altogether, because the
 -- greenlets wait at the same time. Server and clients share one process.
 -- The argument is the number of requests (5).
--- try: lua5.4 examples/concurrent_fetch.lua 5
 local gevent = require "gevent"
 local socket = require "gevent.socket"
 local StreamServer = require "gevent.server".StreamServer

@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/download.lua
 -- Downloads several URLs at once, at most four at a time, over one client that
 -- keeps its connections; the bodies are streamed, so their size does not matter.
 -- Without arguments (URLs) it downloads from a server of its own.
--- try: lua5.4 examples/download.lua
 -- spec:
 local gevent = require "gevent"
 local http = require "gevent.http"

@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/echo_server.lua 7000
 -- A TCP server that gives back every line: each connection has a greenlet of
 -- its own, so the handler is plain sequential code.
 -- It runs until Ctrl-C. The argument is the port (7000).
--- try: lua5.4 examples/echo_server.lua 7000
 -- spec: {port}
 -- and in other terminals, as many as you like: nc 127.0.0.1 7000
 local StreamServer = require "gevent.server".StreamServer

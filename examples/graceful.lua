@@ -1,8 +1,8 @@
+-- usage: lua5.4 examples/graceful.lua 7000 30
 -- A server that ends well: SIGTERM and SIGINT stop accepting, and give those who
 -- are being served some time to finish; SIGHUP, sent by a child process here, tells
 -- how many there were. It sends itself SIGTERM after so many seconds.
 -- The arguments are the port, 0 for any, and the seconds.
--- try: lua5.4 examples/graceful.lua 7000 30
 -- spec: 0 0.2
 local gevent = require "gevent"
 local gos = require "gevent.os"

@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/hash_pool.lua README.md LICENSE Makefile
 -- Prints a checksum (Adler-32, in pure Lua) of each file that is named. The
 -- files are read by greenlets, the sums computed in threads, one for each
 -- processor, while the main thread stays free for others.
--- try: lua5.4 examples/hash_pool.lua README.md LICENSE Makefile
 local gevent = require "gevent"
 local fileobject = require "gevent.fileobject"
 local pool = require "gevent.pool"

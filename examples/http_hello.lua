@@ -1,6 +1,6 @@
+-- usage: lua5.4 examples/http_hello.lua 8080
 -- A web server: greets, and returns what is posted to /echo.
 -- It runs until Ctrl-C. The argument is the port (8080).
--- try: lua5.4 examples/http_hello.lua 8080
 -- spec: {port}
 local http = require "gevent.http"
 

@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/http_proxy.lua 8081 http://127.0.0.1:8080
 -- A proxy in front of another web server. Bodies go through piece by piece, in
 -- both directions: neither is ever whole in memory. It runs until Ctrl-C.
 -- The arguments are the port and the server behind.
--- try: lua5.4 examples/http_proxy.lua 8081 http://127.0.0.1:8080
 -- spec: {port} http://127.0.0.1:9
 --   curl localhost:8081/
 local http = require "gevent.http"

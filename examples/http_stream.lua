@@ -1,6 +1,6 @@
+-- usage: lua5.4 examples/http_stream.lua
 -- Bodies that come and go in pieces, none of them ever whole in memory: counts
 -- the bytes of an upload, sends lines as they are made, and asks itself.
--- try: lua5.4 examples/http_stream.lua
 local gevent = require "gevent"
 local http = require "gevent.http"
 local socket = require "gevent.socket"

@@ -1,6 +1,6 @@
+-- usage: lua5.4 examples/https_hello.lua 8443
 -- A web server over TLS, with a certificate that the openssl program makes.
 -- It runs until Ctrl-C. The argument is the port (8443).
--- try: lua5.4 examples/https_hello.lua 8443
 -- spec: {port}
 local http = require "gevent.http"
 local ssl = require "gevent.ssl"

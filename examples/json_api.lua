@@ -1,6 +1,6 @@
+-- usage: lua5.4 examples/json_api.lua 8080
 -- A JSON API: a router with parameters, middleware, a mounted part; notes are
 -- kept in memory. It runs until Ctrl-C. The argument is the port (8080).
--- try: lua5.4 examples/json_api.lua 8080
 -- spec: {port}
 --   curl -d 'text=buy milk' localhost:8080/api/notes
 --   curl localhost:8080/api/notes/1

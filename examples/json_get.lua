@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/json_get.lua
 -- Asks an HTTP API for JSON and prints a field of what it says. Any JSON module
 -- does; without one a pattern finds the field. Without arguments (URL, field) it asks a
 -- server of its own.
--- try: lua5.4 examples/json_get.lua
 -- spec:
 local http = require "gevent.http"
 

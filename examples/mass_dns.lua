@@ -1,8 +1,8 @@
+-- usage: lua5.4 examples/mass_dns.lua localhost www.localhost no-such-name.localhost 10.1.2.3
 -- Mass DNS resolution: prints the addresses of many names, a thousand at a
 -- time, in the order in which the answers come. Names come as arguments, or
 -- one a line from the input. A first argument of @ADDRESS or @ADDRESS:PORT
 -- says which name server to ask; else it is the system's.
--- try: lua5.4 examples/mass_dns.lua localhost www.localhost no-such-name.localhost 10.1.2.3
 local gevent = require "gevent"
 local pool = require "gevent.pool"
 local resolver = require "gevent.resolver"

@@ -1,8 +1,8 @@
+-- usage: lua5.4 examples/port_forwarder.lua 127.0.0.1:7001 127.0.0.1 7000
 -- A port forwarder: what connects here is connected to another address, and
 -- bytes are carried both ways. A slow reader slows its writer down: nothing
 -- is stored here but the piece that is under way.
 -- It runs until Ctrl-C. Arguments: where to listen; host and port to go to.
--- try: lua5.4 examples/port_forwarder.lua 127.0.0.1:7001 127.0.0.1 7000
 -- spec: 127.0.0.1:0 127.0.0.1 {port}
 -- (with examples/echo_server.lua on port 7000: nc 127.0.0.1 7001)
 local gevent = require "gevent"

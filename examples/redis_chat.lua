@@ -1,13 +1,14 @@
+-- usage: lua5.4 examples/redis_chat.lua redis://127.0.0.1:6379 demo
 -- A chat that is spread over several processes: whoever is connected to one of
 -- them hears what is said in all, by Redis pub/sub. The client is redis-lua,
 -- which knows nothing of gevent: its generators block only their greenlet.
 -- Arguments: the server (redis://host:port or unix://path), and the port of
 -- this process, or "demo", which starts two processes and talks to both.
 -- needs: redis-server, redis-lua
--- try: lua5.4 examples/redis_chat.lua redis://127.0.0.1:6379 demo
 local gevent = require "gevent"
 require("gevent.monkey").patch_all()
 local Event = require("gevent.event").Event
+local Queue = require("gevent.queue").Queue
 local socket = require "gevent.socket"
 local subprocess = require "gevent.subprocess"
 local StreamServer = require "gevent.server".StreamServer
@@ -21,9 +22,15 @@ if not what then error("usage: redis_chat.lua SERVER PORT|demo", 0) end
 
 local function serve(port)
   local people = {} -- socket -> true: those connected to this process
-  local publisher, subscribed = redis.connect(url), Event()
+  local said, subscribed = Queue(100), Event()
 
-  -- What is said anywhere goes to everybody here.
+  -- A connection to Redis is for one greenlet at a time: this one speaks ...
+  gevent.spawn(function()
+    local publisher = redis.connect(url)
+    for line in said:iter() do publisher:publish(CHANNEL, line) end
+  end)
+
+  -- ... and this one listens: what is said anywhere goes to everybody here.
   gevent.spawn(function()
     for message in redis.connect(url):pubsub {subscribe = {CHANNEL}} do
       if message.kind == "subscribe" then
@@ -40,7 +47,7 @@ local function serve(port)
     people[person] = true
     local _ <close> = setmetatable({}, {__close = function() people[person] = nil end})
     person:sendall "welcome\n"
-    for line in person:lines() do publisher:publish(CHANNEL, line) end
+    for line in person:lines() do said:put(line) end
   end)
   subscribed:wait()
   assert(server:start())

@@ -1,10 +1,10 @@
+-- usage: lua5.4 examples/redis_queue.lua redis://127.0.0.1:6379 20 3
 -- A work queue in Redis: jobs are put in a list; several processes, each with
 -- many greenlets, take them from it, work, and put the results in another. The
 -- client is redis-lua, which knows nothing of gevent: it is LuaSocket, patched.
 -- Arguments: the server (redis://host:port or unix://path), the number of jobs
 -- (20), of worker processes (3).
 -- needs: redis-server, redis-lua
--- try: lua5.4 examples/redis_queue.lua redis://127.0.0.1:6379 20 3
 local gevent = require "gevent"
 require("gevent.monkey").patch_all()
 local subprocess = require "gevent.subprocess"

@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/run_many.lua "sleep 1; echo slow" "echo quick" "false" "sleep 60"
 -- Runs commands at once, at most so many at a time, and tells how each has ended.
 -- What takes too long is killed, and what it has printed so far is not lost.
 -- The arguments are shell commands.
--- try: lua5.4 examples/run_many.lua "sleep 1; echo slow" "echo quick" "false" "sleep 60"
 -- spec: true false hostname
 local subprocess = require "gevent.subprocess"
 local pool = require "gevent.pool"

@@ -1,6 +1,6 @@
+-- usage: lua5.4 examples/sse_clock.lua 8080
 -- Server-sent events: every browser that looks at the page gets what is said
 -- to any of them, and the time. It runs until Ctrl-C. The argument is the port.
--- try: lua5.4 examples/sse_clock.lua 8080
 -- spec: {port}
 --   curl -N localhost:8080/events
 --   curl -d 'text=hello' localhost:8080/say

@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/static_files.lua . 8080
 -- A server of files: ranges, conditional requests, compression, a log, and a
 -- form that takes uploads. It runs until Ctrl-C. The arguments are the
 -- directory and the port (8080).
--- try: lua5.4 examples/static_files.lua . 8080
 -- spec: examples {port}
 local http = require "gevent.http"
 

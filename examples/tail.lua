@@ -1,8 +1,8 @@
+-- usage: lua5.4 examples/tail.lua /tmp/growing.log 5
 -- Follows a file as it grows, as tail -f does, until so many lines have come; and
 -- writes the file itself, so that there is something to see. The thread pool does
 -- the reading: other greenlets run meanwhile.
 -- The arguments are a file and a number of lines.
--- try: lua5.4 examples/tail.lua /tmp/growing.log 5
 local gevent = require "gevent"
 local fileobject = require "gevent.fileobject"
 

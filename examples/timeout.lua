@@ -1,6 +1,6 @@
+-- usage: lua5.4 examples/timeout.lua
 -- Three ways to give up: on a function, on one call, and on everything that a
 -- scope does. A time-out that is not one's own passes through all of them.
--- try: lua5.4 examples/timeout.lua
 local gevent = require "gevent"
 local socket = require "gevent.socket"
 

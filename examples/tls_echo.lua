@@ -1,6 +1,6 @@
+-- usage: lua5.4 examples/tls_echo.lua
 -- An echo server over TLS, and a client that trusts its certificate, which is
 -- made anew by the openssl program each time.
--- try: lua5.4 examples/tls_echo.lua
 local gevent = require "gevent"
 local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"

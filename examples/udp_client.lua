@@ -1,8 +1,8 @@
+-- usage: lua5.4 examples/udp_client.lua hello
 -- A UDP client: sends a text and waits for the answer. Datagrams may be lost,
 -- so it asks again, a little later each time, and gives up in the end.
 -- Arguments: the text; host and port of a server such as udp_server.lua.
 -- Without a port it starts a server of its own, which loses two of three.
--- try: lua5.4 examples/udp_client.lua hello
 local socket = require "gevent.socket"
 local DatagramServer = require "gevent.server".DatagramServer
 

@@ -1,7 +1,7 @@
+-- usage: lua5.4 examples/udp_server.lua 127.0.0.1:7002
 -- A UDP server: answers each datagram with its text in upper case. Each has a
 -- greenlet of its own, so a slow answer holds up nobody else's.
 -- It runs until Ctrl-C. The argument is the address (127.0.0.1:7002).
--- try: lua5.4 examples/udp_server.lua 127.0.0.1:7002
 -- spec: 127.0.0.1:0
 -- and in another terminal: lua5.4 examples/udp_client.lua hello 127.0.0.1 7002
 local DatagramServer = require "gevent.server".DatagramServer

@@ -1,5 +1,5 @@
+-- usage: lua5.4 examples/ws_chat.lua 8080
 -- A chat: what one browser sends all of them see.
--- try: lua5.4 examples/ws_chat.lua 8080
 --   then open http://localhost:8080/ twice, and write; Ctrl-C ends it
 -- spec: {port}
 local gevent = require "gevent"

@@ -18,8 +18,8 @@ table() {
 build    compiler      gcc,libc6-dev  gcc           gcc,musl-dev   llvm
 build    cmd:make      make           make          make           make
 build    pkgconfig     pkg-config     pkgconf       pkgconf        pkg-config
-build    lua           lua5.4         lua           lua5.4         lua
-build    lua_headers   liblua5.4-dev  lua-devel     lua5.4-dev     lua
+build    lua           lua5.4         lua           lua5.4         lua@5.4
+build    lua_headers   liblua5.4-dev  lua-devel     lua5.4-dev     lua@5.4
 build    pc:libuv      libuv1-dev     libuv-devel   libuv-dev      libuv
 build    llhttp        @llhttp        llhttp-devel  llhttp-dev     llhttp
 build    pc:libcares   libc-ares-dev  c-ares-devel  c-ares-dev     c-ares
@@ -31,6 +31,7 @@ demo     cmd:curl      curl           curl          curl           curl
 test     busted        lua-busted     rock:busted   rock:busted    rock:busted
 test     cmd:curl      curl           curl          curl           curl
 test     cmd:openssl   openssl        openssl       openssl      openssl
+test     services       netbase        setup         -              -
 test     cmd:ps        procps         procps-ng     procps         -
 test     websockets    python3-websockets python3-websockets py3-websockets -
 test     cmd:dnsmasq   dnsmasq-base   dnsmasq       dnsmasq        dnsmasq
@@ -47,6 +48,7 @@ valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
 docs     ldoc          lua-ldoc,lua5.1 rock:ldoc     rock:ldoc      rock:ldoc
 docs     markdown      lua-markdown   -             -              -
 fuzz     libfuzzer     clang,@clang_rt clang,compiler-rt clang,compiler-rt llvm
+chroot   cmd:debootstrap debootstrap   debootstrap   debootstrap    -
 peers    python_gevent python3-gevent python3-gevent py3-gevent     -
 peers    cmd:wrk       wrk            wrk           wrk            wrk
 peers    cmd:tarantool tarantool      tarantool     tarantool      tarantool
@@ -115,6 +117,8 @@ need_ldoc() {
 need_markdown() {
   ! have apt-get || test -e /usr/share/lua/5.1/markdown.lua
 }
+
+need_services() { test -e /etc/services; }
 
 need_postgres() {
   have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1

@@ -23,7 +23,7 @@ strip --strip-unneeded "$root/usr/lib/$triplet/lua/5.4/gevent/_core.so"
 doc=$root/usr/share/doc/lua-gevent
 mkdir -p "$doc" "$root/DEBIAN"
 cp README.md "$doc/"
-cp -r docs examples "$doc/"
+cp -r docs examples types "$doc/"
 cp LICENSE "$doc/copyright"
 gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
 

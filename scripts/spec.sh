@@ -103,6 +103,8 @@ test -n "${SPEC:-}" || c_tests
 echo "== specs, $mode${GEVENT_SPEC_GC:+, $GEVENT_SPEC_GC collector}"
 if test -z "${SPEC:-}"; then
   run_busted "$@" spec
+elif test -f "spec/${SPEC%_spec}_spec.lua"; then
+  run_busted "$@" "spec/${SPEC%_spec}_spec.lua"
 elif test -e "$SPEC"; then
   run_busted "$@" "$SPEC"
 else

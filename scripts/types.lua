@@ -119,7 +119,7 @@ local function results(self, tags, module)
   for _, tag in ipairs(tags) do
     if tag.name == "treturn" or tag.name == "return" then
       local which = tonumber(tag.modifier:match("%d+")) or 1
-      fails = fails or tag.text:find("nil, message, code", 1, true) ~= nil
+      fails = fails or tag.text:find("nil, message", 1, true) ~= nil
       if which == 1 and tag.name == "treturn" then
         local kind, text = tag.text:match("^(%S+)%s*(.*)$")
         first[#first + 1] = {typename(kind, module), text}

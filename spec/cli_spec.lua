@@ -2,6 +2,7 @@
 
 local helper = require "helper"
 local cli = require "helper_cli"
+local socket = require "gevent.socket"
 local it = helper.it
 
 local LONG = {deadline = 30}
@@ -28,6 +29,8 @@ describe("gevent", function()
     local bad = {
       {{}, "usage: gevent"},
       {{"fly"}, "unknown command 'fly'"},
+      {{"serv"}, "unknown command 'serv': is 'serve' meant%?"},
+      {{"serve", "--wrkers", "2", "a.lua"}, "'%-%-wrkers': is '%-%-workers' meant%?"},
       {{"serve"}, "which application%?"},
       {{"serve", "a.lua", "b.lua"}, "not 'b.lua'"},
       {{"serve", "--port", "80", "a.lua"}, "unknown option '%-%-port'"},
@@ -145,6 +148,20 @@ return app
 ]]
 
 describe("gevent serve", function()
+  it("says in one line why it cannot begin", function()
+    local dir <close> = cli.directory {["app.lua"] = APP}
+    local listener <close> = assert(socket.create_server("127.0.0.1:0"))
+    local taken = "127.0.0.1:" .. select(2, listener:getsockname())
+    local code, _, err = cli.run {"serve", "-b", taken, dir.path .. "/app.lua"}
+    assert.same({1, ("gevent: cannot listen on %s: address already in use\n"):format(taken)},
+      {code, err})
+    code, _, err = cli.run {"serve", "-b", "127.0.0.1:0", "--tls", "none", "none",
+      dir.path .. "/app.lua"}
+    assert.equal(1, code)
+    assert.matches("failed: %-%-tls: none: no such file or directory\n", err)
+    assert.not_matches("traceback", err)
+  end, LONG)
+
   it("serves what a file returns, until SIGTERM, when requests are answered", function()
     local dir <close> = cli.directory {["app.lua"] = APP,
       ["neighbour.lua"] = "return 'a module beside it'"}
@@ -213,6 +230,7 @@ describe("gevent serve", function()
     dir.write("app.lua", "return = 5")
     server:signal("HUP")
     server:expect("the former one stays")
+    server:expect("app.lua is not reloaded$")
     assert.same({200, "one"}, {cli.get(server, "/")})
     dir.write("app.lua", "return function() return 'two' end")
     server:signal("HUP")
@@ -221,6 +239,7 @@ describe("gevent serve", function()
       assert.equal(200, status)
       return body == "two"
     end, 20)
+    server:expect("app.lua is reloaded$")
     assert.equal(0, server:stop())
   end, LONG)
 
@@ -259,7 +278,6 @@ describe("gevent serve", function()
   end, LONG)
 
   it("listens on several addresses; a path that was left behind is no obstacle", function()
-    local socket = require "gevent.socket"
     local dir <close> = cli.directory {["app.lua"] = APP}
     local path = dir.path .. "/s"
     assert(socket.create_server("unix:" .. path)):close() -- the path stays
@@ -288,7 +306,7 @@ describe("gevent serve", function()
   end, LONG)
 
   it("serves HTTPS", function()
-    local socket, tls = require "gevent.socket", require "helper_tls"
+    local tls = require "helper_tls"
     local own = tls.certificate "localhost"
     local dir <close> = cli.directory {["app.lua"] = APP}
     local server <close> = cli.serve {"-b", "127.0.0.1:0", "--tls", own.cert, own.key,
@@ -323,5 +341,7 @@ describe("gevent serve", function()
       local pid = ask(1)
       return pid and pid ~= seen[1]
     end, 20)
+    assert.equal(0, server:stop())
+    assert.is_true(os.execute("! ls " .. dir.path .. "/door-* 2>/dev/null"))
   end, {deadline = 60})
 end)

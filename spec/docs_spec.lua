@@ -9,10 +9,12 @@
 --   <!-- lua: fragment -->   it cannot run alone: it only has to compile
 
 local helper = require "helper"
+local cli = require "helper_cli"
 local http = require "gevent.http"
 local process = require "helper_process"
 local socket = require "gevent.socket"
 local subprocess = require "gevent.subprocess"
+local websocket = require "gevent.websocket"
 local it = helper.it
 
 local pages = helper.files("docs", ".md")
@@ -95,7 +97,54 @@ local function serve(code)
   if code_ ~= 0 then assert.matches("interrupted!", text) end
 end
 
-local checks = {}
+-- Redis ---------------------------------------------------------------------------------
+
+local REDIS_PATH = "/usr/share/lua/5.1/?.lua" -- where Debian has redis-lua
+
+local function has_redis()
+  local code = helper.run_lua(("package.path = package.path .. ';%s' require 'redis'"):format(
+    REDIS_PATH))
+  return code == 0 and os.execute "command -v redis-server >/dev/null"
+end
+
+--- The module `room` of the tutorial in its application, in two processes.
+local function chat(code)
+  if not has_redis() then return pending "redis-server or redis-lua is missing" end
+  local page = helper.slurp "docs/tutorial.md"
+  local handler = page:match('\n(app:get%("/chat", function%(req, res%)\n  local room.-\nend%))\n')
+  local app = page:match("\n(local gevent = require \"gevent\"\n[^`]-\nreturn app\n)")
+  local from, to = app:find("app:get%(\"/chat\".-\nend%)")
+  local port = free_port()
+  local dir <close> = cli.directory {
+    ["room.lua"] = code:gsub("6379", port),
+    ["app.lua"] = app:sub(1, from - 1) .. handler .. app:sub(to + 1),
+  }
+  local redis <close> = assert(subprocess.Popen({"redis-server", "--port", tostring(port),
+    "--bind", "127.0.0.1", "--save", "", "--dir", dir.path}, {stdout = subprocess.DEVNULL}))
+  local _ <close> = helper.defer(function() redis:kill() end)
+  helper.wait_until(function()
+    local sock <close> = socket.create_connection("127.0.0.1", port)
+    return sock
+  end, 10)
+  local server <close> = cli.serve({"--bind", "127.0.0.1:0", "--workers", "2", "--reuse-port",
+    dir.path .. "/app.lua"}, {LUA_PATH_5_4 = (os.getenv "LUA_PATH" or "") .. ";" .. REDIS_PATH})
+  assert.matches("<!doctype html>", select(2, cli.get(server, "/")))
+  local people = {}
+  for i = 1, 6 do
+    people[i] = assert(websocket.connect(("ws://127.0.0.1:%d/chat"):format(server.port)))
+  end
+  -- Until all have subscribed, which none of them can tell.
+  helper.wait_until(function()
+    people[1]:send "hello"
+    for i = 1, 6 do
+      if people[i]:receive(0.2 * helper.scale) ~= "hello" then return false end
+    end
+    return true
+  end, 10)
+  for i = 1, 6 do people[i]:close() end
+end
+
+local checks = {redis = chat}
 
 function checks.fragment(code, name) assert(load(code, name)) end
 
@@ -234,6 +283,52 @@ describe("names", function()
   end
 end)
 
+-- Methods are called as they are called: `x:name(`, in prose, tables and programs.
+describe("methods", function()
+  local texts = {}
+  for _, path in ipairs(helper.files("types", ".lua")) do
+    texts[#texts + 1] = helper.slurp(path)
+  end
+  local all = table.concat(texts, "\n")
+  -- Of strings, of `io`, of the programs in the pages, of a user's own class.
+  local OTHERS = {match = true, gmatch = true, gsub = true, sub = true, rep = true,
+    upper = true, find = true, format = true, _run = true, port = true, publish = true,
+    pubsub = true}
+
+  for _, path in ipairs(pages) do
+    it("in " .. path .. " are there", function()
+      local text = helper.slurp(path):gsub("<!%-%- theirs %-%->.-<!%-%- /theirs %-%->", "")
+      for name in text:gmatch("[%w_)]:([%a_][%w_]*)[%({\"]") do
+        if not OTHERS[name] and not text:find("function [%w_]+:" .. name) then
+          assert.is_truthy(all:find("function [%w_]+[.:]" .. name .. "%("), name)
+        end
+      end
+    end)
+  end
+end)
+
+describe("files and targets", function()
+  for _, path in ipairs(pages) do
+    it("named in " .. path .. " are there", function()
+      local text, makefile = helper.slurp(path), "\n" .. helper.slurp "Makefile"
+      for name in text:gmatch("%f[%w](%l+/[%w_/.-]+%.%l+)") do
+        local top = name:match("^%l+")
+        if top == "examples" or top == "docs" or top == "spec" or top == "scripts"
+          or top == "csrc" then
+          local found <close> = io.open(name)
+          assert.is_truthy(found, name)
+        end
+      end
+      for target in text:gmatch("[`\n ]make (%l[%w-]*)[`\n ]") do
+        if text:find("`make " .. target) or text:find("\n    make " .. target) then
+          assert.is_truthy(makefile:find("\n[%w -]*%f[%w-]" .. target .. "%f[^%w-][%w -]*:"),
+            "make " .. target)
+        end
+      end
+    end)
+  end
+end)
+
 -- The command's options are named in the documentation as it names them itself.
 describe("options of the command", function()
   it("are those that it has", function()
@@ -243,8 +338,8 @@ describe("options of the command", function()
         known[option[1]] = true
       end
     end
-    for _, path in ipairs {"README.md", "docs/deployment.md", "docs/tutorial.md"} do
-      for line in helper.slurp(path):gmatch("[^\n]*gevent serve[^\n]*") do
+    for _, path in ipairs(pages) do
+      for line in helper.slurp(path):gmatch("gevent [srb]%l+ [^\n`]*") do
         for option in line:gmatch("%f[%S](%-%-%a[%w-]*)") do
           assert.is_true(known[option], path .. ": " .. option)
         end

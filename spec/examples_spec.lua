@@ -1,7 +1,7 @@
 -- Every example runs as its own header says.
 --
--- In the comment at its top an example has a line
---   -- try: lua5.4 examples/name.lua ARGUMENTS
+-- The first line of an example is
+--   -- usage: lua5.4 examples/name.lua ARGUMENTS
 -- and it is run with these. Where a spec needs others (a free port), a line
 --   -- spec: ARGUMENTS
 -- gives them; `{port}` stands for a free port. An example that runs until
@@ -52,15 +52,14 @@ describe("examples", function()
     local header = header_of(text)
 
     it(path .. " says what it does and how to run it", function()
-      assert.matches("^%-%-", text)
-      assert.matches("%-%- try: ", header)
+      assert.matches("^%-%- usage: lua5%.4 " .. path:gsub("%p", "%%%0"), text)
       local _, lines = text:gsub("\n", "")
       assert.is_true(lines <= LIMIT, lines .. " lines")
     end)
 
     if not header:find("-- needs: ", 1, true) then it(path .. " runs", function()
       local arguments = header:match("%-%- spec:([^\n]*)")
-        or header:match("%-%- try: lua[%d.]* %S+([^\n]*)") or ""
+        or header:match("%-%- usage: lua[%d.]* %S+([^\n]*)") or ""
       local endless = header:find("Ctrl-C", 1, true)
       local code, out, err = helper.run_lua(path, {
         args = words_of(arguments),

@@ -84,6 +84,86 @@ describe("types", function()
   end)
 end)
 
+describe("types/", function()
+  it("is what `make types` makes of the comments", function()
+    local directory = os.tmpname()
+    os.remove(directory)
+    assert(os.execute("mkdir " .. directory))
+    local code, _, err = helper.run_lua("scripts/types.lua", {args = {directory}})
+    assert.equal(0, code, err)
+    for _, path in ipairs(helper.files(directory, ".lua")) do
+      local ours = "types/" .. path:match("[^/]+$")
+      assert.equal(helper.slurp(path), helper.slurp(ours), ours .. ": run `make types`")
+    end
+    os.execute("rm -r " .. directory)
+  end)
+end)
+
+-- An object of each class whose methods can be listed.
+local function objects()
+  local function nothing() end
+  local event, queue = require "gevent.event", require "gevent.queue"
+  local server = require "gevent.server"
+  return {
+    event.Event(), event.AsyncResult(), queue.JoinableQueue(), queue.Channel(),
+    require "gevent.lock".Condition(), require "gevent.pool".Pool(1),
+    require "gevent".nursery(), server.StreamServer("127.0.0.1:0", nothing),
+    server.DatagramServer("127.0.0.1:0", nothing),
+    require "gevent.http".Server("127.0.0.1:0", nothing), require "gevent.http".Router(),
+    require "gevent.http".Client(), require "gevent.http".CookieJar(),
+    require "gevent.resolver".Thread(), require "gevent.workers".Supervisor(nothing),
+    require "gevent.socket".socket(), require "gevent.select".poll(),
+    require "gevent.fileobject".open("/dev/null"),
+  }
+end
+
+local function methods_of(object)
+  local names, class = {}, debug.getmetatable(object).__index
+  while type(class) == "table" do
+    for name, value in pairs(class) do
+      if type(name) == "string" and type(value) == "function" and not name:find("^_")
+        and name ~= "new" then
+        names[name] = true
+      end
+    end
+    class = (getmetatable(class) or {}).__index
+  end
+  return names
+end
+
+describe("the reference", function()
+  it("is made without a complaint", function()
+    if not os.execute "command -v ldoc >/dev/null && ! ldoc --help 2>&1 | grep -q 'no suitable'"
+    then
+      return pending "no LDoc"
+    end
+    local directory = os.tmpname()
+    os.remove(directory)
+    local pipe <close> = io.popen(("ldoc -q -d %s . 2>&1"):format(directory))
+    local text = pipe:read("a")
+    os.execute("rm -rf " .. directory)
+    text = text:gsub("reading configuration from config.ld\n", "")
+    assert.equal("", text)
+  end, {deadline = 60})
+
+  it("has every method", function()
+    local texts = {}
+    for _, path in ipairs(helper.files("types", ".lua")) do
+      texts[#texts + 1] = helper.slurp(path)
+    end
+    local all, missing = table.concat(texts, "\n"), {}
+    for _, object in ipairs(objects()) do
+      for name in pairs(methods_of(object)) do
+        if not all:find("function [%w_]+[.:]" .. name .. "%(") then
+          missing[#missing + 1] = tostring(object):match("^<(%S+)") .. ":" .. name
+        end
+      end
+      if object.close then object:close() end
+    end
+    assert.same({}, missing)
+  end)
+end)
+
 for path, name in pairs(modules()) do
   it(name .. " documents what it exports", function()
     local module = require(name)

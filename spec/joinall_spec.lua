@@ -86,7 +86,7 @@ describe("joinall", function()
       local first, second = {}, {}
       local late = fail_after(0.01, second)
       local early = fail_after(0.002, first)
-      local slow = after(0.02, "v")
+      local slow = after(0.2 * helper.scale, "v")
       local ok, err = pcall(gevent.joinall, {late, slow, early}, nil,
         {raise_error = true})
       assert.is_false(ok)

@@ -39,7 +39,7 @@ local mistakes = {
     function() StreamServer("localhost", nothing) end,
     "bad listener 'localhost' %(\"host:port\", \":port\", \"unix:/path\" or a port"},
   ["options that are none"] = {
-    function() http.Server(0, nothing, 5) end, "#3 to 'Server' %(table expected, got number"},
+    function() http.Server(0, nothing, 5) end, "#3 to 'http.Server' %(table expected, got number"},
   ["the time-out of LuaSocket's"] = {
     function() socket.create_connection("127.0.0.1", 1, 5) end,
     "table expected, got number; a time%-out is {timeout = seconds}"},
@@ -52,15 +52,35 @@ local mistakes = {
     end, "'recv' %(socket or file expected, got number%)"},
   ["nil in a queue"] = {function() Queue():put(nil) end, "'put' %(nil is no item%)"},
   ["a pattern without a slash"] = {
-    function() app:get("x", nothing) end, "'get' %(a path begins with '/'%)"},
+    function() app:get("x", nothing) end, "'get' %(a path begins with '/', got 'x'%)"},
   ["a URL without a scheme"] = {
     function() http.get("localhost:80") end, "bad url 'localhost:80': no scheme"},
   ["http for ws"] = {
     function() websocket.connect("http://x") end, "not a ws:// or wss:// URL.*http://x"},
   ["an option that there is not"] = {
-    function() ssl.create_default_context {certt = "x"} end, "bad option 'certt'"},
+    function() ssl.create_default_context {certt = "x"} end,
+    "'SSLContext' %(unknown option 'certt': is 'cert' meant%?%)"},
   ["one of a process"] = {
     function() subprocess.Popen("x", {std_out = 1}) end, "unknown option 'std_out'"},
+  ["a slip in an option"] = {
+    function() socket.create_connection("127.0.0.1", 1, {timout = 1}) end,
+    "#3 to 'create_connection' %(unknown option 'timout': is 'timeout' meant%?%)"},
+  ["one of a server"] = {
+    function() http.Server(0, nothing, {max_body_byte = 1}) end,
+    "#3 to 'http.Server' %(unknown option 'max_body_byte': is 'max_body_bytes' meant%?%)"},
+  ["one of a request"] = {
+    function() http.get("http://127.0.0.1:1/", {redirect = 1}) end,
+    "#2 to 'get' %(unknown option 'redirect': is 'redirects' meant%?%)"},
+  ["one of a directory"] = {
+    function()
+      http.files(".", {hiden = true})
+    end, "#2 to 'files' %(unknown option 'hiden': is 'hidden' meant%?%)"},
+  ["an option of another function"] = {
+    function() gevent.joinall({}, 1, {limit = 2}) end,
+    "'joinall' %(unknown option 'limit': there are count, raise_error%)"},
+  ["a dot for a colon in a pool"] = {
+    function() Pool(2).spawn(nothing) end,
+    "'spawn' %(Group or Pool expected, got function; methods are called with ':'%)"},
   ["a closure for a thread"] = {
     function()
       local upvalue = 1
@@ -72,6 +92,15 @@ local mistakes = {
   ["a setting that there is not"] = {
     function() gevent.config.foo = 1 end, "unknown setting 'foo'"},
 }
+
+describe("a table of options", function()
+  it("may carry what is somebody else's, where it is a server's or a request's", function()
+    local srv = http.Server("127.0.0.1:0", nothing, {mine = 1})
+    assert.is_false(srv.started)
+    local _, _, code = http.get("http://127.0.0.1:1/", {mine = 1})
+    assert.equal("ECONNREFUSED", code)
+  end)
+end)
 
 describe("the message to", function()
   for what, mistake in pairs(mistakes) do

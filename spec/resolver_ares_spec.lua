@@ -318,7 +318,7 @@ describe("resolver.Ares refuses", function()
       for _, value in ipairs(values) do
         local ok, err = pcall(resolver.Ares, {[name] = value})
         assert.is_false(ok, name .. " = " .. tostring(value))
-        assert.matches("option '" .. name .. "' for resolver.Ares", err)
+        assert.matches("#1 to 'Ares' %(" .. name .. ": ", err)
       end
     end
     assert.error_matches(function() resolver.Ares("127.0.0.1") end, "argument #1")

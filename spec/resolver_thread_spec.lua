@@ -123,7 +123,7 @@ describe("resolver.Thread", function()
   it("refuses other options", function()
     for _, size in ipairs {0, -1, 1.5, "4", 1025} do
       assert.error_matches(function() resolver.Thread {size = size} end,
-        "option 'size' for resolver.Thread")
+        "#1 to 'Thread' %(size: ")
     end
     assert.error_matches(function() resolver.Thread(4) end, "argument #1")
   end)

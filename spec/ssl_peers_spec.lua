@@ -326,7 +326,7 @@ describe("curl", function()
     assert.equal("3000000 bytes\n[exit 0]\n",
       (curl("--tls-max 1.2 --cacert %s --data-binary @big %s", ca.cert, url)))
     text, code = curl("%s", url)
-    assert.equal(60, code, text)
+    assert.is_true(code == 60 or code == 77, text) -- 77: it knows no authorities at all
   end)
 end)
 

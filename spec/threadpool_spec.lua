@@ -203,7 +203,8 @@ describe("ThreadPool", function()
       assert.error_matches(function() pool.size = 3 end, "read%-only")
     end)
     for _, size in ipairs {0, -1, 1.5, "2", 5000} do
-      assert.error_matches(function() ThreadPool(size) end, "bad size of a ThreadPool")
+      assert.error_matches(function() ThreadPool(size) end,
+        "'ThreadPool' %(a size is an integer from 1 to 1024, got")
     end
   end)
 

@@ -59,10 +59,12 @@ local PRELUDE = [[
   local function serving(n, opts)
     opts = opts or {}
     opts.workers = n
+    local before = opts.before
+    opts.before = nil
     local listener = assert(socket.create_server("127.0.0.1:0"))
     local _, port = listener:getsockname()
     return supervisor(function(worker)
-      if opts.before then opts.before(worker) end
+      if before then before(worker) end
       worker:serve(StreamServer(listener, handle))
     end, opts), port
   end
@@ -373,7 +375,7 @@ describe("a supervisor", function()
         {start_timeout = 0 / 0}} do
       local name = next(bad)
       assert.error_matches(function() workers.Supervisor(print, bad) end,
-        "bad option '" .. name .. "'")
+        "bad argument #2 to 'Supervisor' %(" .. name .. ": ")
     end
     assert.error_matches(function() workers.Supervisor(1) end, "bad argument #1")
     assert.error_matches(function() workers.Supervisor(print, 1) end, "bad argument #2")

@@ -5,10 +5,32 @@
 ---@class gevent.event
 local M = {}
 
----A flag that greenlets wait for: `:set() :clear() :is_set()`
----`:wait([timeout]) -> bool`, true if it was set at any time during the wait.
----@return any
+---Makes a flag that greenlets wait for; it is not set.
+---@return gevent.event.Event
 function M.Event() end
+
+---Makes the result of something that is under way.
+---@return gevent.event.AsyncResult
+function M.AsyncResult() end
+
+---A flag that greenlets wait for.
+---@class gevent.event.Event
+local Event = {}
+
+---Sets it, and wakes all who wait.
+function Event:set() end
+
+---Takes it back.
+function Event:clear() end
+
+---Is it set? Also `ready`.
+---@return boolean
+function Event:is_set() end
+
+---Waits until it is set.
+---@param timeout? number seconds
+---@return boolean # was it set, at any time during the wait?
+function Event:wait(timeout) end
 
 ---The result of something that is under way.
 ---@class gevent.event.AsyncResult
@@ -35,8 +57,5 @@ function AsyncResult:wait(timeout) end
 ---The values; raises the error that was set, or `Timeout` at expiry.
 ---@param timeout? number seconds
 function AsyncResult:get(timeout) end
-
----@type gevent.event.AsyncResult|fun(...): gevent.event.AsyncResult
-M.AsyncResult = nil
 
 return M

@@ -47,9 +47,9 @@ function M.kill(greenlet, exception) end
 ---@return any # its results
 function M.shield(fn, ...) end
 
----Makes a nursery: a scope that ends when all its children have ended.
----`n:spawn(fn, ...)`, `n:join()`, `n:cancel()`, `local n <close>`.
----@return any
+---Makes a nursery: a scope that ends when all its children have ended:
+---`local n <close> = gevent.nursery()`.
+---@return gevent.Nursery
 function M.nursery() end
 
 ---Waits until the greenlets have ended.
@@ -211,6 +211,23 @@ function Greenlet:rawlink(fn) end
 ---Takes back the first link with that function.
 ---@param fn function
 function Greenlet:unlink(fn) end
+
+---A scope for greenlets that belong together. The first failure kills the others, and
+---is raised in the owner.
+---@class gevent.Nursery
+local Nursery = {}
+
+---Starts a child.
+---@param fn function
+---@param ... any its arguments
+---@return gevent.Greenlet
+function Nursery:spawn(fn, ...) end
+
+---Kills the children; that is no failure.
+function Nursery:cancel() end
+
+---Waits for the children, and ends the nursery; raises the first failure.
+function Nursery:join() end
 
 ---Raises itself in the greenlet that started it, when its time has come.
 ---`Timeout(seconds [, exception])` makes one. Fields: `pending seconds`.

@@ -13,45 +13,57 @@ local M = {}
 ---A resolver that calls the C library in threads of its own: it does what
 ---the system is configured to do.
 ---@param opts? table `size`: threads at most (10), and so look-ups at a   time; they are started when they are needed
----@return any
+---@return gevent.resolver.Resolver
 function M.Thread(opts) end
+
+---What both of them have.
+---@class gevent.resolver.Resolver
+local Resolver = {}
 
 ---Looks up the addresses of a host, and the port of a service.
 ---@param host? string
 ---@param port? string|integer number or service name
 ---@param opts? table `family` ("inet", "inet6"), `type` ("stream", "dgram"), `flags` (string with any of passive, canonname, numerichost, numericserv, addrconfig)
----@return table[] # list of `{family=, type=, host=, port=, canonname=}`
-function M.getaddrinfo(host, port, opts) end
+---@return table[]? # list of `{family=, type=, host=, port=, canonname=}`
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
+function Resolver:getaddrinfo(host, port, opts) end
 
 ---The name and service of a numeric address.
 ---@param host string
 ---@param port? integer
 ---@param flags? string any of numerichost, numericserv, dgram, namereqd
 ---@return any # host, service; or nil, message, "EAI_..."
-function M.getnameinfo(host, port, flags) end
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
+function Resolver:getnameinfo(host, port, flags) end
 
 ---The first IPv4 address of a host.
 ---@param name string
 ---@return any # address; or nil, message, "EAI_..."
-function M.gethostbyname(name) end
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
+function Resolver:gethostbyname(name) end
 
 ---The name of a host and its IPv4 addresses.
 ---@param name string
----@return table # `{name=, aliases={...}, addresses={...}}`
-function M.gethostbyname_ex(name) end
+---@return table? # `{name=, aliases={...}, addresses={...}}`
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
+function Resolver:gethostbyname_ex(name) end
 
 ---The name of a numeric address.
 ---@param ip string
 ---@return any # as `gethostbyname_ex`
-function M.gethostbyaddr(ip) end
+function Resolver:gethostbyaddr(ip) end
 
 ---The full name of a host: the canonical one, if there is one with a dot.
 ---@param name? string this machine by default
 ---@return string
-function M.getfqdn(name) end
+function Resolver:getfqdn(name) end
 
 ---Ends it: look-ups under way, and all that come, are "EAI_CANCELED".
-function M.close() end
+function Resolver:close() end
 
 ---Makes the resolver that is meant by "thread", "ares" or an object the one
 ---of the hub. (Private: assign to `gevent.config.resolver`.)

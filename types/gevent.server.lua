@@ -36,6 +36,10 @@ function StreamServer:serve_forever() end
 ---For classes below: what happens with a connection.
 function StreamServer:_serve() end
 
+---For classes below: the next connection, or what stands for one, its host and
+---port; or nil, message, code.
+function StreamServer:_next() end
+
 ---A class below StreamServer, or below another such class.
 ---@param name string
 ---@param parent table

@@ -11,7 +11,9 @@ local M = {}
 ---@param host? string
 ---@param port? string|integer number or service name
 ---@param opts? table `family` ("inet", "inet6"), `type` ("stream", "dgram"), `flags` (string with any of passive, canonname, numerichost, numericserv, addrconfig)
----@return table[] # list of `{family=, type=, host=, port=, canonname=}`
+---@return table[]? # list of `{family=, type=, host=, port=, canonname=}`
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function M.getaddrinfo(host, port, opts) end
 
 ---The name and service of a numeric address.
@@ -19,16 +21,22 @@ function M.getaddrinfo(host, port, opts) end
 ---@param port integer
 ---@param flags? string any of numerichost, numericserv, dgram, namereqd
 ---@return any # host, service; or nil, message, "EAI_..."
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function M.getnameinfo(host, port, flags) end
 
 ---The first IPv4 address of a host.
 ---@param name string
 ---@return any # address; or nil, message, "EAI_..."
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function M.gethostbyname(name) end
 
 ---The name of a host and its IPv4 addresses.
 ---@param name string
----@return table # `{name=, aliases={...}, addresses={...}}`
+---@return table? # `{name=, aliases={...}, addresses={...}}`
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function M.gethostbyname_ex(name) end
 
 ---The name of a numeric address.

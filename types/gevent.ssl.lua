@@ -72,12 +72,16 @@ function SSLContext:load_default_certs() end
 
 ---Chooses ciphers.
 ---@param list string OpenSSL's for TLS 1.2; names that begin with TLS_ are suites of TLS 1.3
----@return boolean # true; or nil, message, "ESSL"
+---@return boolean? # true; or nil, message, "ESSL"
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function SSLContext:set_ciphers(list) end
 
 ---Chooses the groups for the exchange of keys.
 ---@param list string "X25519:P-256", best first
----@return boolean # true; or nil, message, "ESSL"
+---@return boolean? # true; or nil, message, "ESSL"
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function SSLContext:set_curves(list) end
 
 ---Chooses protocols for ALPN.

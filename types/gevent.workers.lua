@@ -43,7 +43,9 @@ local Supervisor = {}
 ---and SIGUSR2 are handed on. A worker that ends otherwise is started again, at once if it had
 ---lived for 5 s, else after a while that becomes longer each time.
 ---Only the main greenlet may call it: a worker is a copy of the one that forks.
----@return boolean # true; or nil, message, "worker" where one of the first workers has ended before it was ready
+---@return boolean? # true; or nil, message, "worker" where one of the first workers has ended before it was ready
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function Supervisor:run() end
 
 ---Stops the workers; those that have not ended by then are killed. Waits for
@@ -77,14 +79,16 @@ function M.listen(listener, n, opts) end
 
 ---Makes a supervisor.
 ---@param body function `body(worker)` runs in each worker, and its end is the worker's
----@param opts? table `workers` (1); `grace` (30): seconds that a worker may take to stop; `start_timeout` (30): seconds until it has to be ready; `log`: a stream or a function for lines about what went wrong (stderr), or false; `notify`: a function that is called with "ready" (all are), "reloading", "stopping"
+---@param opts? table `workers` (1); `grace` (30): seconds that a worker may take to stop; `start_timeout` (30): seconds until it has to be ready; `log`: a stream or a function for lines about what went wrong (stderr), or false; `notify`: a function that is called with "ready" (all are; if a reload could not replace some of them, their number comes second), "reloading", "stopping"
 ---@return gevent.workers.Supervisor
 function M.Supervisor(body, opts) end
 
 ---Makes a supervisor and runs it: `Supervisor(body, opts):run()`.
 ---@param body function
 ---@param opts? table
----@return boolean # true; or nil, message, "worker"
+---@return boolean? # true; or nil, message, "worker"
+---@return string? message # for people
+---@return string? code # for programs: see docs/errors.md
 function M.run(body, opts) end
 
 return M

@@ -66,7 +66,8 @@ int gev_hub_join(lua_State *L) {
   struct gev_hub *h = gev_hub(L);
   double timeout = gev_opttimeout(L, 2);
   if (h->current != h->main)
-    return luaL_error(L, "hub:join: only the main greenlet may join the hub");
+    return luaL_error(L, "hub:join, and gevent.wait without a list, "
+      "are for the main greenlet");
   struct gev_greenlet *g = gev_park_begin(L, h, &join_op);
   int64_t deadline = gev_deadline(timeout);
   uint32_t own = deadline != GEV_NEVER; /* its own timer does not count */

@@ -2,6 +2,7 @@
 -- see gevent.resolver). The channel, in C, has the queries, their time-outs and
 -- the sharing; here is what can be known without asking: numbers, hosts, cache.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local hosts = require "gevent._hosts"
 local idna = require "gevent._idna"
 local lookups = require "gevent._lookups"
@@ -79,7 +80,7 @@ end
 
 local function check(name, ok, what)
   if ok then return end
-  error(("bad option '%s' for resolver.Ares (%s expected)"):format(name, what), 4)
+  misuse.bad(1, "Ares", ("%s: %s expected"):format(name, what))
 end
 
 -- Raises in the caller of Ares.
@@ -107,12 +108,11 @@ end
 
 local Ares = lookups.newclass("resolver.Ares")
 
+local OPTIONS = misuse.names "servers timeout tries hosts cache ndots domains resolvconf"
+
 -- See resolver.Ares.
 local function new(opts)
-  opts = opts or {}
-  if type(opts) ~= "table" then
-    error("bad argument #1 to 'Ares' (" .. lookups.expected("table", opts) .. ")", 2)
-  end
+  opts = misuse.options(1, "Ares", opts, OPTIONS)
   checkares(opts)
   local entries = cachesize(opts.cache)
   return setmetatable({

@@ -111,6 +111,8 @@ local function connecttls(host, port, source, context, opts)
   error(tls, 0)
 end
 
+local OPTIONS = misuse.names "timeout source_address ssl server_hostname session"
+
 local function checkconnection(host, port, opts)
   local me = "create_connection"
   local number = type(port) ~= "table" and tonumber(port)
@@ -119,10 +121,10 @@ local function checkconnection(host, port, opts)
   if not math.tointeger(number) or number < 0 or number > 65535 then
     bad(2, me, "a port is a number from 0 to 65535")
   end
-  if opts == nil then return end
-  if type(opts) ~= "table" then
+  if type(opts) == "number" then
     bad(3, me, expected("table", opts) .. "; a time-out is {timeout = seconds}")
   end
+  opts = misuse.options(3, me, opts, OPTIONS)
   local timeout = opts.timeout
   if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
     bad(3, me, "timeout must be a number of seconds >= 0")
@@ -140,11 +142,11 @@ local function checkconnection(host, port, opts)
   if session ~= nil and not ssl.issession(session) then
     bad(3, me, "session: " .. expected("SSLSession", session))
   end
+  return opts
 end
 
 local function create_connection(host, port, opts)
-  checkconnection(host, port, opts)
-  opts = opts or {}
+  opts = checkconnection(host, port, opts)
   local connect, context = connectany, opts.ssl
   if context then
     connect = connecttls

@@ -3,12 +3,13 @@
 -- is anything whose `spawn(self, fn, ...)` gives something with `get` that can
 -- be waited for.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 -- An iterator over the tuples of several sequences; ends with the shortest.
 local function zip(seqs, caller)
   if type(seqs) ~= "table" or #seqs == 0 then
-    error(("bad argument #2 to '%s' (list of sequences expected, got %s)"):format(caller,
-      type(seqs) == "table" and "none" or type(seqs)), 4)
+    misuse.bad(2, caller, "list of sequences expected, got "
+      .. (type(seqs) == "table" and "none" or type(seqs)))
   end
   local sources = {}
   for i, seq in ipairs(seqs) do
@@ -21,8 +22,7 @@ local function zip(seqs, caller)
         return seq[at]
       end
     else
-      error(("bad argument #2 to '%s' (a sequence, list or iterator function, expected, got %s)")
-        :format(caller, type(seq)), 4)
+      misuse.bad(2, caller, misuse.expected("a sequence, list or iterator function,", seq))
     end
   end
   return function()
@@ -37,8 +37,7 @@ end
 
 local function checkcallable(fn, caller)
   if type(fn) ~= "function" and not (getmetatable(fn) or {}).__call then
-    error(("bad argument #1 to '%s' (function expected, got %s)"):format(caller,
-      type(fn)), 4)
+    misuse.bad(1, caller, misuse.expected("function", fn))
   end
 end
 
@@ -139,11 +138,13 @@ local Job = {__close = function(job)
   if job.feeder then job.feeder:kill(nil, false) end
 end}
 
+local OPTIONS = misuse.names "maxsize"
+
 local function imap(pool, fn, seqs, opts, ordered)
   checkcallable(fn, "imap")
-  local maxsize = opts and opts.maxsize
+  local maxsize = misuse.options(3, "imap", opts, OPTIONS).maxsize
   if maxsize ~= nil and (math.type(maxsize) ~= "integer" or maxsize < 1) then
-    error("bad option 'maxsize' (an integer > 0 expected)", 3)
+    misuse.bad(3, "imap", "maxsize: an integer > 0 expected, got " .. tostring(maxsize))
   end
   local job = setmetatable({
     pool = pool, fn = fn, items = zip(seqs, "imap"), ordered = ordered,

@@ -11,22 +11,19 @@ local TYPES = {stream = true, dgram = true}
 
 -- arguments ------------------------------------------------------------------
 
--- For error: a function here is called by the method, and that by the user.
-local bad = misuse.text
-
 -- A string or a number as a string; nil stays nil.
 local function totext(value, n, fname)
   if type(value) == "number" then
     value = tostring(math.tointeger(value) or value)
   elseif value ~= nil and type(value) ~= "string" then
-    error(bad(n, fname, expected("string", value)), 4)
+    misuse.bad(n, fname, expected("string", value))
   end
   return value
 end
 
 local function checkname(name, fname)
   if type(name) ~= "string" then
-    error(bad(1, fname, expected("string", name)), 3)
+    misuse.bad(1, fname, expected("string", name))
   end
 end
 
@@ -34,10 +31,9 @@ local function checkoption(opts, name, allowed)
   local value = opts[name]
   if value == nil then return end
   if type(value) ~= "string" then
-    error(bad(3, "getaddrinfo", ("option '%s' must be a string"):format(name)), 4)
+    misuse.bad(3, "getaddrinfo", ("option '%s' must be a string"):format(name))
   elseif allowed and not allowed[value] then
-    error(bad(3, "getaddrinfo", ("option '%s' cannot be \"%s\""):format(name,
-      value)), 4)
+    misuse.bad(3, "getaddrinfo", ("option '%s' cannot be \"%s\""):format(name, value))
   end
 end
 
@@ -48,11 +44,13 @@ local NI = {numerichost = true, numericserv = true, dgram = true, namereqd = tru
 local function checkflags(flags, known, fname)
   for word in (flags or ""):gmatch "[^%s,|]+" do
     if not known[word] then
-      error(bad(3, fname, ("unknown flag \"%s\""):format(word)), 4)
+      misuse.bad(3, fname, ("unknown flag \"%s\""):format(word))
     end
   end
   return flags or ""
 end
+
+local OPTIONS = misuse.names "family type flags"
 
 -- host, service, family, type, flags
 local function checkaddrinfo(host, port, opts)
@@ -60,14 +58,12 @@ local function checkaddrinfo(host, port, opts)
   host = totext(host, 1, "getaddrinfo")
   port = totext(port, 2, "getaddrinfo")
   if not host and not port then
-    error(bad(1, "getaddrinfo", "neither a host nor a service"), 3)
+    misuse.bad(1, "getaddrinfo", "neither a host nor a service")
   elseif number and not (math.tointeger(number) and number >= 0 and number <= 65535) then
-    error(bad(2, "getaddrinfo", "a port is 0 to 65535"), 3)
+    misuse.bad(2, "getaddrinfo", "a port is 0 to 65535")
   end
   if opts == nil then return host, port, nil, "stream", "" end
-  if type(opts) ~= "table" then
-    error(bad(3, "getaddrinfo", expected("table", opts)), 3)
-  end
+  misuse.options(3, "getaddrinfo", opts, OPTIONS)
   checkoption(opts, "family", FAMILIES)
   checkoption(opts, "type", TYPES)
   checkoption(opts, "flags")
@@ -80,13 +76,13 @@ local function checknameinfo(host, port, flags)
   host = totext(host, 1, "getnameinfo")
   local number = math.tointeger(port or 0)
   if not host then
-    error(bad(1, "getnameinfo", expected("string", host)), 3)
+    misuse.bad(1, "getnameinfo", expected("string", host))
   elseif not number then
-    error(bad(2, "getnameinfo", expected("integer", port)), 3)
+    misuse.bad(2, "getnameinfo", expected("integer", port))
   elseif number < 0 or number > 65535 then
-    error(bad(2, "getnameinfo", "a port is 0 to 65535"), 3)
+    misuse.bad(2, "getnameinfo", "a port is 0 to 65535")
   elseif flags ~= nil and type(flags) ~= "string" then
-    error(bad(3, "getnameinfo", expected("string", flags)), 3)
+    misuse.bad(3, "getnameinfo", expected("string", flags))
   end
   return host, number, checkflags(flags, NI, "getnameinfo")
 end

@@ -1,6 +1,8 @@
 -- gevent._pmdeflate: the negotiation of permessage-deflate, RFC 7692 section 7
 -- (private; see gevent.websocket). What was agreed is the table that
 -- core.websocket takes as `deflate`.
+local misuse = require "gevent._misuse"
+
 local NAME = "permessage-deflate"
 local TOKEN = "[%w!#$%%&'*+%-.^_`|~]+"
 local MAX_BITS = 15
@@ -143,20 +145,20 @@ local NUMBERS = {
 }
 
 --- The options as a table, or nil: not wanted. Raises on what is none.
-function pmdeflate.options(deflate, level)
+function pmdeflate.options(deflate)
   if not deflate then return nil end
   if deflate == true then return {} end
   if type(deflate) ~= "table" then
-    error("bad option 'deflate' (boolean or table expected, got " .. type(deflate) .. ")",
-      level + 1)
+    misuse.raise("bad option 'deflate' (boolean or table expected, got " .. type(deflate)
+      .. ")")
   end
   for name, value in pairs(deflate) do
     local range = NUMBERS[name]
     if range and (math.type(value) ~= "integer" or value < range[1] or value > range[2]) then
-      error(("bad option 'deflate.%s' (integer from %d to %d expected)"):format(
-        name, range[1], range[2]), level + 1)
+      misuse.raise(("bad option 'deflate.%s' (integer from %d to %d expected)"):format(
+        name, range[1], range[2]))
     elseif not range and not FLAGS[name] then
-      error(("unknown option 'deflate.%s'"):format(tostring(name)), level + 1)
+      misuse.raise(("unknown option 'deflate.%s'"):format(tostring(name)))
     end
   end
   return deflate

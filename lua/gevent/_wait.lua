@@ -1,35 +1,29 @@
 -- gevent._wait: waiting for several objects at once (private; see gevent).
 -- A list may name an object twice; it then counts twice, as in gevent.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
--- `level` counts the functions between here and the user's call.
-local function badargument(level, index, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(index, fname, text), level + 2)
-end
+local bad = misuse.bad
 
 -- The deadline of a time-out in seconds; nil is for ever.
 local function checktimeout(timeout, fname, index)
   if timeout == nil then return nil end
   if type(timeout) ~= "number" then
-    badargument(2, index, fname, "number expected, got " .. type(timeout))
+    bad(index, fname, "number expected, got " .. type(timeout))
   elseif not (timeout >= 0) then
-    badargument(2, index, fname, "seconds must not be negative")
+    bad(index, fname, "seconds must not be negative")
   end
   return core.monotonic() + timeout
 end
 
-local function checklist(list, fname, level)
-  if type(list) ~= "table" then
-    badargument(level or 2, 1, fname, "list expected, got " .. type(list))
-  end
+local function checklist(list, fname)
+  if type(list) ~= "table" then bad(1, fname, misuse.expected("list", list)) end
 end
 
 local function checkgreenlets(list, fname)
-  checklist(list, fname, 3)
+  checklist(list, fname)
   local i, kind = core.notgreenlet(list)
-  if i then
-    badargument(2, 1, fname, ("item %d is no greenlet but a %s"):format(i, kind))
-  end
+  if i then bad(1, fname, ("item %d is no greenlet but a %s"):format(i, kind)) end
 end
 
 -- What is left of a deadline, for the next take; nil is for ever.
@@ -57,7 +51,7 @@ end
 local function atmost(count, list, fname)
   if count == nil then return #list end
   if math.type(count) ~= "integer" or count < 0 then
-    error(("bad count for '%s' (integer >= 0 expected)"):format(fname), 4)
+    bad(3, fname, "count: integer >= 0 expected, got " .. tostring(count))
   end
   return math.min(count, #list)
 end
@@ -66,6 +60,8 @@ local function raisefailure(greenlet)
   local err = greenlet.exception
   if err ~= nil then error(err, 0) end
 end
+
+local OPTIONS = misuse.names "raise_error count"
 
 --- Waits until the greenlets are done.
 -- With `raise_error` the failure of the one that finished first is raised;
@@ -76,13 +72,11 @@ end
 -- @treturn {Greenlet,...} those that have finished, in the order they did
 local function joinall(list, timeout, opts)
   checkgreenlets(list, "joinall")
-  if opts ~= nil and type(opts) ~= "table" then
-    badargument(1, 3, "joinall", "table expected, got " .. type(opts))
-  end
+  opts = misuse.options(3, "joinall", opts, OPTIONS)
   local deadline = checktimeout(timeout, "joinall", 2)
-  local count = atmost(opts and opts.count, list, "joinall")
+  local count = atmost(opts.count, list, "joinall")
   local waiter <close> = core.multiwait(list, "joinall")
-  if opts and opts.raise_error then
+  if opts.raise_error then
     return visiteach(waiter, count, deadline, raisefailure)
   end
   return collect(waiter, count, deadline)
@@ -168,8 +162,7 @@ end
 -- @return its results; `nil, "timed out", "timeout"` if this time-out ended it
 local function with_timeout(seconds, fn, ...)
   if type(fn) ~= "function" and not (getmetatable(fn) or {}).__call then
-    error("bad argument #2 to 'with_timeout' (function expected, got "
-      .. type(fn) .. ")", 2)
+    bad(2, "with_timeout", misuse.expected("function", fn))
   end
   checktimeout(seconds, "with_timeout", 1)
   local timeout = core.Timeout.start_new(seconds)

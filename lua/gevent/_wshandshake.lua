@@ -1,6 +1,7 @@
 -- gevent._wshandshake: the opening handshake of WebSocket, RFC 6455 section 4
 -- (private; see gevent.websocket): reading and writing its two messages.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 local VERSION = "13"
 local MAX_HEAD = 16384 -- bytes of a server's answer
@@ -28,15 +29,14 @@ end
 -- Options -----------------------------------------------------------------------------
 
 --- The subprotocols of an option; raises on what are none.
-function handshake.protocols(list, level)
+function handshake.protocols(list)
   if list == nil then return {} end
   if type(list) ~= "table" then
-    error("bad option 'protocols' (list of names expected, got " .. type(list) .. ")",
-      level + 1)
+    misuse.raise("bad option 'protocols' (list of names expected, got " .. type(list) .. ")")
   end
   for _, name in ipairs(list) do
     if type(name) ~= "string" or not name:find(TOKEN) then
-      error("bad option 'protocols' (not a name: " .. tostring(name) .. ")", level + 1)
+      misuse.raise("bad option 'protocols' (not a name: " .. tostring(name) .. ")")
     end
   end
   return list
@@ -55,13 +55,13 @@ local function issame(origin, req)
 end
 
 --- A function of (origin, request) from the option; raises on what is none.
-function handshake.origins(origins, level)
+function handshake.origins(origins)
   if origins == nil then return issame end
   if origins == "*" then return function() return true end end
   if type(origins) == "function" then return origins end
   if type(origins) ~= "table" then
-    error("bad option 'origins' (list, function or \"*\" expected, got "
-      .. type(origins) .. ")", level + 1)
+    misuse.raise("bad option 'origins' (list, function or \"*\" expected, got "
+      .. type(origins) .. ")")
   end
   local known = {}
   for _, origin in ipairs(origins) do known[tostring(origin):lower()] = true end
@@ -77,10 +77,10 @@ local OWN = {
 
 --- The lines of a client's own headers; raises on what is no header, and on those
 -- of the handshake itself. `Host` may be given.
-function handshake.headers(headers, level)
+function handshake.headers(headers)
   if headers == nil then return {} end
   if type(headers) ~= "table" then
-    error("bad option 'headers' (table expected, got " .. type(headers) .. ")", level + 1)
+    misuse.raise("bad option 'headers' (table expected, got " .. type(headers) .. ")")
   end
   local lines = {}
   for name, values in pairs(headers) do
@@ -89,12 +89,12 @@ function handshake.headers(headers, level)
       value = tostring(value)
       if type(name) ~= "string" or not name:find(TOKEN) or value:find("[%z\1-\8\10-\31\127]")
       then
-        error("bad option 'headers' (not a header: " .. tostring(name) .. ")", level + 1)
+        misuse.raise("bad option 'headers' (not a header: " .. tostring(name) .. ")")
       end
       if name:lower() == "host" then
         lines.host = value
       elseif OWN[name:lower()] then
-        error(("bad option 'headers' (%s is the handshake's own)"):format(name), level + 1)
+        misuse.raise(("bad option 'headers' (%s is the handshake's own)"):format(name))
       else
         lines[#lines + 1] = name .. ": " .. value .. "\r\n"
       end

@@ -8,6 +8,7 @@
 -- Then `nc -U /run/app.sock`, or `telnet 127.0.0.1 PORT`.
 -- @module gevent.backdoor
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local console = require "gevent._console"
 local server = require "gevent.server"
 local socket = require "gevent.socket"
@@ -73,12 +74,14 @@ local function checklistener(listener, remote)
     if listener:find("^:%d+$") then return "127.0.0.1" .. listener end
     local host = listener:match("^%[?(.-)%]?:%d+$")
     if host and host ~= "localhost" and host ~= "::1" and not host:find("^127%.") then
-      error(("bad argument #1 to 'BackdoorServer' (%s can be reached by others: "
-        .. "give {remote=true} if that is meant)"):format(listener), 3)
+      misuse.bad(1, "BackdoorServer", ("%s can be reached by others: "
+        .. "give {remote=true} if that is meant"):format(listener))
     end
   end
   return listener
 end
+
+local OPTIONS = misuse.names "remote banner"
 
 --- Makes a server; a StreamServer.
 -- @function BackdoorServer
@@ -90,10 +93,9 @@ end
 -- @treturn StreamServer
 local function new(listener, env, opts)
   if env ~= nil and type(env) ~= "table" then
-    error(("bad argument #2 to 'BackdoorServer' (table expected, got %s)"):format(
-      type(env)), 2)
+    misuse.bad(2, "BackdoorServer", misuse.expected("table", env))
   end
-  opts = opts or {}
+  opts = misuse.options(3, "BackdoorServer", opts, OPTIONS)
   listener = checklistener(listener, opts.remote)
   local banner = opts.banner or ("%s, gevent backdoor of %s; help() tells more\n")
     :format(_VERSION, socket.gethostname())

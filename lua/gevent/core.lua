@@ -8,8 +8,6 @@
 --     ...
 --     tick:close()
 --
--- All have `:start(fn) :stop() :close()` and the fields `active`, `pending`
--- (something has happened and `fn` is yet to be called), `ref`, `closed`.
 -- @module gevent.core
 local core = require "gevent._core"
 local gos = require "gevent.os"
@@ -89,7 +87,7 @@ local EVENTS = {r = 1, w = 2, rw = 3}
 --- A descriptor that can be read or written: `fn("r"|"w"|"rw")`.
 -- @param fd number, or anything with `:fileno()`
 -- @tparam[opt="r"] string events "r", "w" or "rw"
--- @treturn[1] watcher
+-- @treturn[1] Watcher
 -- @return[2] nil, message, code
 function loop.io(fd, events)
   local number = fd
@@ -109,7 +107,7 @@ end
 --- Time: `fn()`. A time that passes while others run is not made up for.
 -- @tparam number after seconds until the first call
 -- @tparam[opt=0] number every seconds between calls; 0: there is only one
--- @treturn watcher
+-- @treturn Watcher
 function loop.timer(after, every)
   if not isseconds(after) then bad(1, "timer", "number of seconds", after) end
   if every ~= nil and not isseconds(every) then bad(2, "timer", "number of seconds", every) end
@@ -118,7 +116,7 @@ end
 
 --- A signal: `fn(number)`. Does not keep the loop alive, unless told.
 -- @param name "SIGTERM", "TERM" or a number
--- @treturn watcher
+-- @treturn Watcher
 function loop.signal(name)
   local number = core.signum(name)
   if not number or number == core.signals.SIGKILL or number == core.signals.SIGSTOP then
@@ -134,7 +132,7 @@ end
 
 --- A child process that ends: `fn(pid, returncode)`, once.
 -- @tparam integer pid
--- @treturn watcher
+-- @treturn Watcher
 function loop.child(pid)
   if math.type(pid) ~= "integer" or pid <= 0 then bad(1, "child", "process number", pid) end
   local self
@@ -161,19 +159,19 @@ end
 
 --- A call from elsewhere: `watcher:send()`. Several that come before the function
 -- is called are one.
--- @treturn watcher
+-- @treturn Watcher
 function loop.async() return newwatcher "async" end
 
 --- Each turn of the loop in which nothing else waits: `fn()`.
--- @treturn watcher
+-- @treturn Watcher
 function loop.idle() return newwatcher "idle" end
 
 --- Each turn, before the loop polls: `fn()`, after the poll.
--- @treturn watcher
+-- @treturn Watcher
 function loop.prepare() return newwatcher "prepare" end
 
 --- Each turn, after the loop has polled: `fn()`.
--- @treturn watcher
+-- @treturn Watcher
 function loop.check() return newwatcher "check" end
 
 -- Those of fork() that are active: they are called in the child.
@@ -188,7 +186,7 @@ end
 
 --- The child of `gevent.fork`: `fn()`. All other watchers are stopped there. Does not
 -- keep the loop alive, unless told.
--- @treturn watcher
+-- @treturn Watcher
 function loop.fork()
   local self = fed("fork", function(watcher)
     return function() forks[watcher] = nil end
@@ -207,7 +205,7 @@ end
 -- ctime`, nil for a file that is not there.
 -- @tparam string path
 -- @tparam[opt=5] number interval seconds between two looks
--- @treturn watcher
+-- @treturn Watcher
 function loop.stat(path, interval)
   if type(path) ~= "string" then bad(1, "stat", "path", path) end
   if interval ~= nil and (not isseconds(interval) or interval == 0) then
@@ -215,5 +213,24 @@ function loop.stat(path, interval)
   end
   return newwatcher("stat", path, interval or 5)
 end
+
+--- What all of them have. Fields: `active`, `pending` (something has happened and the
+-- function is yet to be called), `ref` (does it keep the loop alive?), `closed`.
+-- @type Watcher
+
+--- Begins to watch; the arguments of the function are told above.
+-- @function Watcher:start
+-- @tparam function fn it is called in the hub, and may not block
+-- @treturn Watcher
+
+--- Watches no more; may start again.
+-- @function Watcher:stop
+-- @treturn Watcher
+
+--- Watches no more, for ever. Idempotent.
+-- @function Watcher:close
+
+--- Makes an `async` watcher happen.
+-- @function Watcher:send
 
 return loop

@@ -1,13 +1,35 @@
 --- Events: one greenlet tells others that something has happened.
 -- @module gevent.event
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
-local eventwait, unpack = core.eventwait, table.unpack
+local eventwait, unpack, seconds = core.eventwait, table.unpack, misuse.seconds
 
---- A flag that greenlets wait for: `:set() :clear() :is_set()`
--- `:wait([timeout]) -> bool`, true if it was set at any time during the wait.
+--- Makes a flag that greenlets wait for; it is not set.
 -- @function Event
 -- @treturn Event
+
+--- Makes the result of something that is under way.
+-- @function AsyncResult
+-- @treturn AsyncResult
+
+--- A flag that greenlets wait for.
+-- @type Event
+
+--- Sets it, and wakes all who wait.
+-- @function Event:set
+
+--- Takes it back.
+-- @function Event:clear
+
+--- Is it set? Also `ready`.
+-- @function Event:is_set
+-- @treturn boolean
+
+--- Waits until it is set.
+-- @function Event:wait
+-- @tparam[opt] number timeout seconds
+-- @treturn boolean was it set, at any time during the wait?
 
 --- The result of something that is under way.
 -- @type AsyncResult
@@ -24,7 +46,7 @@ end
 --- Sets an error, which `get` raises.
 -- @param err any value but nil
 function AsyncResult:set_exception(err)
-  if err == nil then error("bad argument #1 to 'set_exception' (an error expected, got nil)", 2) end
+  if err == nil then misuse.bad(1, "set_exception", "an error expected, got nil") end
   self._values, self.value, self.exception = nil, nil, err
   self._done:set()
 end
@@ -43,12 +65,14 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function AsyncResult:wait(timeout)
+  if timeout then seconds(1, "wait", timeout) end
   return eventwait(self._done, timeout, "AsyncResult:wait")
 end
 
 --- The values; raises the error that was set, or `Timeout` at expiry.
 -- @tparam[opt] number timeout seconds
 function AsyncResult:get(timeout)
+  if timeout then seconds(1, "get", timeout) end
   if not eventwait(self._done, timeout, "AsyncResult:get") then
     error(core.Timeout(timeout), 0)
   end
@@ -69,6 +93,8 @@ function AsyncResult:__tostring()
   local state = not self:ready() and "pending" or self._values and "set" or "failed"
   return ("<AsyncResult at %p %s>"):format(self, state)
 end
+
+misuse.methods(AsyncResult, "_done")
 
 AsyncResult.__waitable = function(self) return self._done end
 

@@ -4,10 +4,18 @@
 -- files: see `docs/files.md`.
 -- @module gevent.fileobject
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 local fileobject = {}
 
 local PAUSE, LONGEST_PAUSE = 0.005, 0.1 -- seconds between looks for a FIFO's reader
+
+local function checkmode(n, fname, mode)
+  if mode ~= nil and (type(mode) ~= "string" or not mode:find("^[rwa]%+?b*$")) then
+    misuse.bad(n, fname, type(mode) == "string" and ("invalid mode '%s'"):format(mode)
+      or misuse.expected("mode as of io.open", mode))
+  end
+end
 
 --- Opens a file. A FIFO that is opened for writing waits for its reader.
 -- @tparam string path
@@ -15,6 +23,10 @@ local PAUSE, LONGEST_PAUSE = 0.005, 0.1 -- seconds between looks for a FIFO's re
 -- @treturn[1] File
 -- @return[2] nil, message, code
 function fileobject.open(path, mode)
+  if type(path) ~= "string" and type(path) ~= "number" then
+    misuse.bad(1, "open", misuse.expected("path", path))
+  end
+  checkmode(2, "open", mode)
   local pause = PAUSE
   while true do
     local file, message, code = core.open(path, mode)
@@ -34,8 +46,50 @@ end
 -- @treturn[1] File
 -- @return[2] nil, message, code
 function fileobject.FileObject(fd, mode)
+  if (math.type(fd) ~= "integer" or fd < 0) and type(fd) ~= "userdata" then
+    misuse.bad(1, "FileObject", misuse.expected("descriptor or file", fd))
+  end
+  checkmode(2, "FileObject", mode)
   return core.FileObject(fd, mode)
 end
+
+--- A file. Its methods are those of a socket that read and write
+-- (see `gevent.socket`), and these.
+-- @type File
+
+--- Moves in a regular file, as in `io`.
+-- @function File:seek
+-- @tparam[opt="cur"] string whence "set", "cur", "end"
+-- @tparam[opt=0] integer offset
+-- @return the position; or nil, message, code
+
+--- Reads by the formats of `io`: a number, "l", "L", "a", "n".
+-- @function File:read
+-- @param ... formats; "l" if none
+
+--- Iterates over `read(...)`; a failure raises.
+-- @function File:lines
+-- @param ... formats
+-- @treturn function iterator
+
+--- Writes strings and numbers, as `setvbuf` says.
+-- @function File:write
+-- @param ... strings and numbers
+-- @return the file; or nil, message, code, bytes written
+
+--- Writes what is held back.
+-- @function File:flush
+-- @return the file; or nil, message, code
+
+--- Says what is to be held back: nothing ("no"), all ("full"), parts of lines ("line").
+-- @function File:setvbuf
+-- @tparam string mode
+-- @tparam[opt] integer size bytes
+-- @return true
+
+--- Writes what is held back, and closes it. Idempotent.
+-- @function File:close
+-- @return true; or nil, message, code
 
 local STANDARD = {stdin = 0, stdout = 1, stderr = 2}
 

@@ -119,8 +119,8 @@ end})
 -- @param ... its arguments
 -- @return its results
 
---- Makes a nursery: a scope that ends when all its children have ended.
--- `n:spawn(fn, ...)`, `n:join()`, `n:cancel()`, `local n <close>`.
+--- Makes a nursery: a scope that ends when all its children have ended:
+-- `local n <close> = gevent.nursery()`.
 -- @function nursery
 -- @treturn Nursery
 
@@ -282,6 +282,22 @@ end})
 --- Takes back the first link with that function.
 -- @function Greenlet:unlink
 -- @tparam function fn
+
+--- A scope for greenlets that belong together. The first failure kills the others, and
+-- is raised in the owner.
+-- @type Nursery
+
+--- Starts a child.
+-- @function Nursery:spawn
+-- @tparam function fn
+-- @param ... its arguments
+-- @treturn Greenlet
+
+--- Kills the children; that is no failure.
+-- @function Nursery:cancel
+
+--- Waits for the children, and ends the nursery; raises the first failure.
+-- @function Nursery:join
 
 --- Raises itself in the greenlet that started it, when its time has come.
 -- `Timeout(seconds [, exception])` makes one. Fields: `pending seconds`.

@@ -1,15 +1,14 @@
 --- Locks: who may go on, and who waits.
--- All have `:acquire([timeout]) -> bool :release() :locked()`, `.counter`, and
--- `:hold([timeout])` for `local _held <close> = lock:hold()`.
 -- @module gevent.lock
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 -- hold ------------------------------------------------------------------------
 
 local Guard = {__name = "lock guard"}
 Guard.__index = Guard
 
---- Gives the lock back; once only.
+-- Gives the lock back; once only.
 function Guard:close()
   local lock = self.lock
   self.lock = false
@@ -18,6 +17,11 @@ end
 Guard.__close = Guard.close
 
 local function hold(lock, timeout)
+  local kind = type(lock)
+  if kind ~= "table" and kind ~= "userdata" or not lock.acquire then
+    misuse.bad(1, "hold", misuse.expected("lock", lock) .. "; methods are called with ':'")
+  end
+  misuse.seconds(1, "hold", timeout)
   local guard = setmetatable({lock = false}, Guard) -- no memory, no lock
   if lock:acquire(timeout) then
     guard.lock = lock
@@ -30,22 +34,34 @@ end
 
 getmetatable(core.Semaphore()).hold = hold
 
---- A counter of permits.
+local function checkpermits(fname, n)
+  if n ~= nil and (type(n) ~= "number" or not math.tointeger(n) or n < 0) then
+    misuse.bad(1, fname, ("permits are an integer >= 0, got %s"):format(
+      type(n) == "number" and n or type(n)))
+  end
+end
+
+--- Makes a counter of permits.
 -- @tparam[opt=1] integer n permits to begin with
+-- @treturn Lock
 local function Semaphore(n)
+  checkpermits("Semaphore", n)
   return core.Semaphore(n)
 end
 
---- A semaphore that cannot be released more often than it was acquired.
+--- Makes a semaphore that cannot be released more often than it was acquired.
 -- @tparam[opt=1] integer n permits
+-- @treturn Lock
 local function BoundedSemaphore(n)
+  checkpermits("BoundedSemaphore", n)
   n = n or 1
   return core.Semaphore(n, n)
 end
 
 --- Makes a semaphore of which there is always one more: where a lock is asked for and
--- none is needed. It has the methods of the others.
+-- none is needed.
 -- @function DummySemaphore
+-- @treturn Lock
 local Dummy = {__name = "DummySemaphore", counter = math.huge, hold = hold}
 Dummy.__index = Dummy
 function Dummy.acquire() return true end
@@ -55,7 +71,36 @@ function Dummy:__tostring() return ("<DummySemaphore at %p>"):format(self) end
 
 -- RLock -----------------------------------------------------------------------
 
---- A lock that its owner may acquire again.
+--- Makes a lock that its owner may acquire again.
+-- @function RLock
+-- @treturn Lock
+
+--- Makes a condition.
+-- @function Condition
+-- @tparam[opt] Lock lock an RLock of its own unless told
+-- @treturn Condition
+
+--- What all of them have. Field: `counter`, how many permits there are.
+-- @type Lock
+
+--- Takes a permit, and waits until there is one.
+-- @function Lock:acquire
+-- @tparam[opt] number timeout seconds; 0: only if there is one now
+-- @treturn boolean false at expiry
+
+--- Gives it back; what was not taken is misuse.
+-- @function Lock:release
+
+--- Would `acquire` have to wait?
+-- @function Lock:locked
+-- @treturn boolean
+
+--- Takes a permit for a scope: `local _held <close> = lock:hold()`.
+-- @function Lock:hold
+-- @tparam[opt] number timeout seconds
+-- @return what gives it back, by `close` too; or nil, message, code
+
+-- A lock that its owner may acquire again.
 local RLock = {__name = "RLock", hold = hold}
 
 function RLock:__index(key)
@@ -69,6 +114,7 @@ function RLock:acquire(timeout)
     self._count = self._count + 1
     return true
   end
+  if timeout then misuse.seconds(1, "acquire", timeout) end
   if not self._block:acquire(timeout) then return false end
   self._owner, self._count = me, 1
   return true
@@ -110,6 +156,8 @@ function RLock:__tostring()
   return ("<RLock at %p owner %s count %d>"):format(self, self._owner, self._count)
 end
 
+misuse.methods(RLock, "_block")
+
 RLock.__waitable = function(self) return self._block end
 
 local function newrlock()
@@ -118,7 +166,9 @@ end
 
 -- Condition ---------------------------------------------------------------------
 
---- A lock and a queue of those who wait for what it protects to change.
+--- A lock, with its methods, and a queue of those who wait for what it protects to
+-- change. Without the lock, `wait` and `notify` are misuse.
+-- @type Condition
 local Condition = {__name = "Condition", hold = hold}
 Condition.__index = Condition
 
@@ -130,7 +180,9 @@ local function checkheld(self, what)
   local lock = self._lock
   local held = lock:locked()
   if lock._isheld then held = lock:_isheld() end
-  if not held then error(("cannot %s on a Condition whose lock is not held"):format(what), 3) end
+  if not held then
+    misuse.raise(("cannot %s on a Condition whose lock is not held"):format(what))
+  end
 end
 
 local function retake(lock, count)
@@ -142,6 +194,7 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function Condition:wait(timeout)
+  misuse.seconds(1, "wait", timeout)
   checkheld(self, "wait")
   local lock, count = self._lock, nil
   if lock._giveup then count = lock:_giveup() else lock:release() end
@@ -158,6 +211,9 @@ end
 --- Wakes the first `n` waiters.
 -- @tparam[opt=1] integer n
 function Condition:notify(n)
+  if n ~= nil and (type(n) ~= "number" or not math.tointeger(n)) then
+    misuse.bad(1, "notify", misuse.expected("integer", n))
+  end
   checkheld(self, "notify")
   self._queue:wake(n or 1)
 end
@@ -171,6 +227,8 @@ end
 function Condition:__tostring()
   return ("<Condition at %p of %s>"):format(self, self._lock)
 end
+
+misuse.methods(Condition, "_lock")
 
 local function newcondition(lock)
   local kind = type(lock)

@@ -4,6 +4,7 @@
 -- closes it: the siblings are killed and the failure is raised in the owner,
 -- once: where it is blocked, or when it next blocks or leaves the scope.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 local Nursery = {__name = "Nursery"}
 Nursery.__index = Nursery
@@ -42,7 +43,10 @@ end
 -- @tparam function fn
 -- @treturn Greenlet
 function Nursery:spawn(fn, ...)
-  if self._closed then error("cannot spawn in a nursery that has ended", 2) end
+  if self._closed then misuse.raise "cannot spawn in a nursery that has ended" end
+  if type(fn) ~= "function" and not (debug.getmetatable(fn) or {}).__call then
+    misuse.bad(1, "spawn", misuse.expected("function", fn))
+  end
   local child = core.spawn(fn, ...)
   local ok, err = pcall(adopt, self, child)
   if not ok then -- no memory: no child
@@ -89,7 +93,7 @@ end
 function Nursery:join()
   if self._closed then return end
   if core.getcurrent() ~= self._owner then
-    error("only the greenlet that made a nursery may join it", 2)
+    misuse.raise "only the greenlet that made a nursery may join it"
   end
   local ok, err = drain(self)
   self._closed = true
@@ -114,6 +118,8 @@ function Nursery:__tostring()
   local state = self._closed and "ended" or self._failed and "failed" or "open"
   return ("<Nursery at %p %s children %d>"):format(self, state, n)
 end
+
+misuse.methods(Nursery, "_children")
 
 return function()
   local empty = core.Event()

@@ -1,6 +1,7 @@
 --- Descriptors and processes of the operating system.
 -- @module gevent.os
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 local os = {
   make_nonblocking = core.make_nonblocking,
@@ -26,6 +27,11 @@ local function retry(try, wait, fd, value, timeout)
   return nil, message, code
 end
 
+local function checkfd(fname, fd)
+  if math.type(fd) == "integer" and fd >= 0 or type(fd) == "userdata" then return end
+  misuse.bad(1, fname, misuse.expected("descriptor, socket or file", fd))
+end
+
 --- Reads what is there, and waits until something is. Others run meanwhile,
 -- whether the descriptor blocks or not.
 -- @param fd descriptor or file
@@ -34,9 +40,11 @@ end
 -- @treturn[1] string "" at the end
 -- @return[2] nil, message, code
 function os.nb_read(fd, n, timeout)
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    error("bad argument #3 to 'nb_read' (seconds must be a number >= 0)", 2)
+  checkfd("nb_read", fd)
+  if type(n) ~= "number" or not math.tointeger(n) or n < 0 then
+    misuse.bad(2, "nb_read", misuse.expected("integer >= 0", n))
   end
+  misuse.seconds(3, "nb_read", timeout)
   return retry(core.try_read, core.wait_read, fd, n, timeout)
 end
 
@@ -47,9 +55,11 @@ end
 -- @treturn[1] integer bytes that were written
 -- @return[2] nil, message, code
 function os.nb_write(fd, data, timeout)
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    error("bad argument #3 to 'nb_write' (seconds must be a number >= 0)", 2)
+  checkfd("nb_write", fd)
+  if type(data) ~= "string" and type(data) ~= "number" then
+    misuse.bad(2, "nb_write", misuse.expected("string", data))
   end
+  misuse.seconds(3, "nb_write", timeout)
   return retry(core.try_write, core.wait_write, fd, data, timeout)
 end
 

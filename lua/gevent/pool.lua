@@ -1,18 +1,14 @@
 --- Groups of greenlets, and pools: groups of bounded size.
 -- @module gevent.pool
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local results = require "gevent._imap"
 
 local eventwait, semacquire = core.eventwait, core.semacquire
 
 -- The deadline of a time-out in seconds; nil is for ever.
 local function checktimeout(timeout, fname, index)
-  if timeout == nil then return nil end
-  if type(timeout) ~= "number" or not (timeout >= 0) then
-    error(("bad argument #%d to '%s' (seconds >= 0 expected, got %s)"):format(
-      index, fname, tostring(timeout)), 3)
-  end
-  return core.monotonic() + timeout
+  return misuse.seconds(index, fname, timeout) and core.monotonic() + timeout
 end
 
 local function remaining(deadline)
@@ -69,8 +65,7 @@ end
 
 local function checkgreenlet(greenlet, fname)
   if not core.isgreenlet(greenlet) then
-    error(("bad argument #1 to '%s' (Greenlet expected, got %s)"):format(
-      fname, type(greenlet)), 3)
+    misuse.bad(1, fname, misuse.expected("Greenlet", greenlet))
   end
 end
 
@@ -118,8 +113,8 @@ function Group:spawn(fn, ...)
     self:_room(nil, "Pool:spawn")
     return spawn(self, fn, ...) -- cheaper
   end
-  if fn == nil and self._class == core.Greenlet then
-    error("bad argument #1 to 'spawn' (function expected, got nil)", 2)
+  if self._class == core.Greenlet and not (debug.getmetatable(fn) or {}).__call then
+    misuse.bad(1, "spawn", misuse.expected("function", fn))
   end
   local greenlet = self._class(fn, ...)
   self:_room(nil, "Pool:spawn")
@@ -159,6 +154,7 @@ function Group:contains(greenlet) return self._members[greenlet] == true end
 -- @tparam[opt] boolean raise_error raise the failure of a present member
 -- @treturn boolean
 function Group:join(timeout, raise_error)
+  checktimeout(timeout, "join", 1)
   if not raise_error then return eventwait(self._empty, timeout, "Group:join") end
   local members = {}
   for greenlet in self:iter() do members[#members + 1] = greenlet end
@@ -302,6 +298,8 @@ local function init(self, class)
   return self
 end
 
+misuse.methods(Group, "_members", "Group or Pool")
+
 --- Makes a group of the greenlets given.
 local function newgroup(...)
   local self = init(setmetatable({}, Group))
@@ -335,19 +333,25 @@ end
 --- Waits until there is room. Others may take it first.
 function Pool:wait_available(timeout)
   local permits = self._permits
+  checktimeout(timeout, "wait_available", 1)
   if not permits then return true end
   if not semacquire(permits, timeout, "Pool:wait_available") then return false end
   permits:release()
   return true
 end
 
+misuse.methods(Pool, "_members")
+
 --- Makes a pool.
 -- @tparam[opt] integer size how many greenlets it holds; nil: any number
 -- @tparam[opt] class greenlet_class what `spawn` makes
 local function newpool(size, greenlet_class)
   if size ~= nil and (type(size) ~= "number" or not math.tointeger(size) or size < 0) then
-    error(("bad argument #1 to 'Pool' (a size is an integer >= 0, got %s)"):format(
-      tostring(size)), 2)
+    misuse.bad(1, "Pool", ("a size is an integer >= 0, got %s"):format(tostring(size)))
+  end
+  if greenlet_class ~= nil and not (debug.getmetatable(greenlet_class) or {}).__call
+    and type(greenlet_class) ~= "function" then
+    misuse.bad(2, "Pool", misuse.expected("class", greenlet_class))
   end
   local self = init(setmetatable({}, Pool), greenlet_class)
   self.size = size and math.tointeger(size)

@@ -6,6 +6,7 @@
 -- or an object assigned to `hub.resolver`. All is told in `docs/resolver.md`.
 -- @module gevent.resolver
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local ares = require "gevent._ares"
 local idna = require "gevent._idna"
 local lookups = require "gevent._lookups"
@@ -17,6 +18,7 @@ local resolver = {}
 -- Thread ---------------------------------------------------------------------
 
 local Thread = lookups.newclass("resolver.Thread")
+local OPTIONS = misuse.names "size"
 
 --- A resolver that calls the C library in threads of its own: it does what
 -- the system is configured to do.
@@ -24,17 +26,16 @@ local Thread = lookups.newclass("resolver.Thread")
 --   time; they are started when they are needed
 -- @treturn Resolver
 function resolver.Thread(opts)
-  if opts ~= nil and type(opts) ~= "table" then
-    error("bad argument #1 to 'Thread' (" .. lookups.expected("table", opts) .. ")", 2)
-  end
-  local size = opts and opts.size or THREADS
+  local size = misuse.options(1, "Thread", opts, OPTIONS).size or THREADS
   if math.type(size) ~= "integer" or size < 1 or size > 1024 then
-    error("bad option 'size' for resolver.Thread (integer from 1 to 1024 "
-      .. "expected)", 2)
+    misuse.bad(1, "Thread", "size: integer from 1 to 1024 expected, got " .. tostring(size))
   end
   return setmetatable({size = size, pool = core.namepool(size), closed = false},
     Thread)
 end
+
+--- What both of them have.
+-- @type Resolver
 
 --- Looks up the addresses of a host, and the port of a service.
 -- @function Resolver:getaddrinfo

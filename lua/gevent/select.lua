@@ -1,6 +1,7 @@
 --- Waiting for several descriptors or sockets at once.
 -- @module gevent.select
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 local select = {}
 
@@ -254,6 +255,8 @@ function Poll:__tostring()
   return ("<Poll at %p %s>"):format(self, self._closed and "closed"
     or ("%d registered"):format(n))
 end
+
+misuse.methods(Poll, "_poller")
 
 --- Makes an empty set.
 -- @treturn[1] Poll

@@ -33,6 +33,10 @@ StreamServer.__name = "StreamServer"
 
 -- Starting and stopping ------------------------------------------------------------
 
+-- The options of a class.
+StreamServer._options = misuse.names [[
+  spawn backlog ssl_context handshake_timeout reuse_port workers grace error_log]]
+
 -- What the sockets of a class are.
 StreamServer._type = "stream"
 
@@ -59,8 +63,8 @@ end
 --- Begins to listen and to accept. Does nothing where it has begun.
 -- @return true; or nil, message, code where the address cannot be had
 function StreamServer:start()
-  if self.closed then error("a server that was stopped cannot be started again", 2) end
-  if self.workers then error("a server with workers is run by serve_forever", 2) end
+  if self.closed then misuse.raise "a server that was stopped cannot be started again" end
+  if self.workers then misuse.raise "a server with workers is run by serve_forever" end
   if self.started then return true end
   local ok, message, code = listening(self)
   if not ok then return nil, message, code end
@@ -154,13 +158,10 @@ end
 function StreamServer:stop(timeout)
   if self.closed then return end
   if self._supervisor then return self._supervisor:stop(timeout) end
-  timeout = timeout or STOP_TIMEOUT
-  if type(timeout) ~= "number" or not (timeout >= 0) then
-    error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
-  end
-  self:stop_accepting()
+  timeout = misuse.seconds(1, "stop", timeout) or STOP_TIMEOUT
   self.started, self.closed = false, true
-  if self.socket then self.socket:close() end
+  if self.socket then self.socket:close() end -- first: it needs no memory
+  self:stop_accepting()
   sweep(self)
   if not self:_drain(core.monotonic() + timeout) then
     killhandlers(self)
@@ -334,18 +335,9 @@ end
 
 -- Making --------------------------------------------------------------------------------
 
--- Where this library's files are, to tell its functions from the user's.
-local HERE = debug.getinfo(1, "S").source:match("^@.*[/\\]") or "@"
-
--- Misuse of the constructor, raised where the user has called it: how many
--- classes are between is theirs to know.
+-- Misuse of the constructor, whatever class it is of.
 local function bad(self, n, text)
-  local level = 1
-  repeat
-    level = level + 1
-    local info = debug.getinfo(level, "S")
-  until not info or info.what ~= "C" and info.source:sub(1, #HERE) ~= HERE
-  error(("bad argument #%d to '%s' (%s)"):format(n, getmetatable(self).__name, text), level)
+  misuse.bad(n, getmetatable(self).__name, text)
 end
 
 local function setspawn(self, spawn)
@@ -404,8 +396,7 @@ end
 
 local function init(self, listener, handle, opts)
   if not iscallable(handle) then bad(self, 2, expected("function", handle)) end
-  if opts ~= nil and type(opts) ~= "table" then bad(self, 3, expected("table", opts)) end
-  opts = opts or {}
+  opts = misuse.ours(3, self.__name, opts, self._options)
   self.handle = handle
   self.error_log = opts.error_log
   self.started, self.closed = false, false
@@ -431,6 +422,10 @@ end
 -- @tparam string name
 -- @tparam table parent
 local function subclass(name, parent)
+  if type(name) ~= "string" then misuse.bad(1, "subclass", expected("string", name)) end
+  if type(parent) ~= "table" or not parent.new then
+    misuse.bad(2, "subclass", expected("class of servers", parent))
+  end
   local class = {__name = name, __tostring = parent.__tostring, __close = parent.__close}
   class.__index = class
   return setmetatable(class, {
@@ -444,6 +439,7 @@ function StreamServer.new(class, listener, handle, opts)
   return init(setmetatable({}, class), listener, handle, opts)
 end
 
+misuse.methods(StreamServer, "_active", "server")
 setmetatable(StreamServer, {__call = StreamServer.new})
 
 -- DatagramServer -----------------------------------------------------------------------
@@ -480,6 +476,8 @@ function DatagramServer:sendto(data, host, port)
   end})
   return self.socket:sendto(data, host, port)
 end
+
+misuse.methods(DatagramServer, "_active")
 
 --- Makes a server.
 function DatagramServer.new(class, listener, handle, opts)

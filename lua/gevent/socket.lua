@@ -154,10 +154,11 @@ end
 
 local FAMILIES = {inet = true, inet6 = true, unix = true}
 
+local LISTENING = misuse.names "backlog reuse_port family type"
+
 local function checkserver(opts)
   local me = "create_server"
-  if opts == nil then return {} end
-  if type(opts) ~= "table" then bad(2, me, expected("table", opts)) end
+  opts = misuse.options(2, me, opts, LISTENING)
   if opts.backlog ~= nil and not math.tointeger(opts.backlog) then
     bad(2, me, "backlog: " .. expected("integer", opts.backlog))
   end
@@ -180,9 +181,7 @@ function socket.create_server(listener, opts)
     listener = "unix:" .. listener:gsub("^unix:", "")
   end
   local ok, host, port = pcall(parselistener, listener)
-  if not ok then
-    error(("bad argument #1 to 'create_server' (%s)"):format(host), 2)
-  end
+  if not ok then bad(1, "create_server", host) end
   if host == "unix" then return listen("unix", port, nil, opts) end
   if host == nil then
     if opts.family ~= "inet" then

@@ -57,27 +57,21 @@ local TYPES = {cert = "string", key = "string", password = "string", cafile = "s
   curves = "string", alpn_protocols = "table"}
 
 local function checkoptions(opts)
-  if opts ~= nil and type(opts) ~= "table" then
-    error("bad argument #1 to 'SSLContext' (table expected, got " .. type(opts) .. ")", 3)
-  end
-  for name in pairs(opts or {}) do
-    if not KNOWN[name] then
-      error(("bad option '%s' to 'SSLContext'"):format(tostring(name)), 3)
-    end
-    local value, wanted = opts[name], TYPES[name]
+  opts = misuse.options(1, "SSLContext", opts, KNOWN)
+  for name, value in pairs(opts) do
+    local wanted = TYPES[name]
     if wanted and type(value) ~= wanted then
-      error(("bad option '%s' to 'SSLContext' (%s expected, got %s)"):format(name, wanted,
-        type(value)), 3)
+      bad(1, "SSLContext", name .. ": " .. expected(wanted, value))
     end
   end
-  if opts and opts.cert == nil and (opts.key or opts.password) then
-    error("bad option 'key' to 'SSLContext' (there is no 'cert')", 3)
+  if opts.cert == nil and (opts.key or opts.password) then
+    bad(1, "SSLContext", "a key without a cert")
   end
-  local role = opts and opts.role
+  local role = opts.role
   if role ~= nil and role ~= "client" and role ~= "server" then
-    error("bad option 'role' (\"client\" or \"server\" expected)", 3)
+    bad(1, "SSLContext", ('role: "client" or "server" expected, got %s'):format(tostring(role)))
   end
-  return opts or {}
+  return opts
 end
 
 local function apply(context, opts)
@@ -155,10 +149,7 @@ local function choose(sock, name)
 end
 
 local function do_handshake(sock, timeout)
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    error("bad argument #1 to 'do_handshake' (seconds must be a number >= 0)", 2)
-  end
-  local seconds = timeout or sock:gettimeout()
+  local seconds = misuse.seconds(1, "do_handshake", timeout) or sock:gettimeout()
   local deadline = seconds and seconds > 0 and core.monotonic() + seconds
   local ok, message, code = sock:_handshake(timeout)
   while ok == "servername" do
@@ -176,15 +167,15 @@ local function addmethods(class)
 end
 for _, class in pairs(core.tls_classes) do addmethods(class) end
 
+local WRAPPING = misuse.names "server_side server_hostname session do_handshake timeout"
+
 local function checkwrap(context, sock, opts)
   if not ssl.iscontext(context) then
-    error("bad self of 'wrap_socket' (" .. expected("SSLContext", context) .. ")", 3)
+    bad(1, "wrap_socket", expected("SSLContext", context) .. "; methods are called with ':'")
   elseif not pcall(core.buffered, sock) then
     bad(1, "wrap_socket", expected("socket or file", sock))
-  elseif opts ~= nil and type(opts) ~= "table" then
-    bad(2, "wrap_socket", expected("table", opts))
   end
-  opts = opts or {}
+  opts = misuse.options(2, "wrap_socket", opts, WRAPPING)
   local timeout, host, session = opts.timeout, opts.server_hostname, opts.session
   if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
     bad(2, "wrap_socket", "timeout must be a number of seconds >= 0")

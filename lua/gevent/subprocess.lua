@@ -3,6 +3,7 @@
 -- for one blocks only the calling greenlet: see `docs/subprocess.md`.
 -- @module gevent.subprocess
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local nursery = require "gevent.nursery"
 local waiting = require "gevent._wait"
 
@@ -29,27 +30,21 @@ local OPTIONS = {
 }
 -- What run and its like take besides.
 local RUN_OPTIONS = {input = "string", timeout = "number"}
+for name, kind in pairs(OPTIONS) do RUN_OPTIONS[name] = kind end
 
-local function complain(level, index, fname, text)
-  error(("bad argument #%d to '%s' (%s)"):format(index, fname, text), level + 1)
-end
-
-local function checkoptions(opts, fname, more)
-  if opts == nil then return {} end
-  if type(opts) ~= "table" then
-    complain(3, 2, fname, "table expected, got " .. type(opts))
-  end
+local function checkoptions(opts, fname, types)
+  types = types or OPTIONS
+  opts = misuse.options(2, fname, opts, types)
   for name, value in pairs(opts) do
-    local expected = OPTIONS[name] or more and more[name]
-    if not expected then
-      complain(3, 2, fname, ("unknown option '%s'"):format(tostring(name)))
-    elseif expected ~= "any" and type(value) ~= expected then
-      complain(3, 2, fname, ("option '%s' must be a %s"):format(name, expected))
+    local expected = types[name]
+    if expected ~= "any" and type(value) ~= expected then
+      misuse.bad(2, fname, ("option '%s' must be a %s, got %s"):format(name, expected,
+        type(value)))
     end
   end
   local timeout = opts.timeout
   if timeout and not (timeout >= 0) then
-    complain(3, 2, fname, "seconds must not be negative")
+    misuse.bad(2, fname, "seconds must not be negative")
   end
   return opts
 end
@@ -58,9 +53,9 @@ end
 local function checkstring(value, fname, index, what)
   if type(value) == "number" then value = tostring(value) end
   if type(value) ~= "string" then
-    complain(4, index, fname, what .. " is a " .. type(value))
+    misuse.bad(index, fname, what .. " is a " .. type(value))
   elseif value:find("\0", 1, true) then
-    complain(4, index, fname, what .. " contains a zero byte")
+    misuse.bad(index, fname, what .. " contains a zero byte")
   end
   return value
 end
@@ -69,9 +64,9 @@ local function argumentsof(command, opts, fname)
   if type(command) == "string" then
     return {SHELL, "-c", checkstring(command, fname, 1, "the command")}
   elseif type(command) ~= "table" then
-    complain(3, 1, fname, "list or string expected, got " .. type(command))
+    misuse.bad(1, fname, "list or string expected, got " .. type(command))
   elseif command[1] == nil then
-    complain(3, 1, fname, "an empty list")
+    misuse.bad(1, fname, "an empty list")
   end
   local list = opts.shell and {SHELL, "-c"} or {}
   for i, argument in ipairs(command) do
@@ -87,7 +82,7 @@ local function environmentof(env, fname)
     name = checkstring(name, fname, 2, "a name in the environment")
     value = checkstring(value, fname, 2, name)
     if name == "" or name:find("=", 1, true) then
-      complain(3, 2, fname, ("'%s' is no name for the environment"):format(name))
+      misuse.bad(2, fname, ("'%s' is no name for the environment"):format(name))
     end
     list[#list + 1] = name .. "=" .. value
   end
@@ -114,7 +109,7 @@ local function descriptorof(value, index, streams, keep, fname)
   if value == DEVNULL then return false end
   local ok, fd = pcall(core.fileno, value)
   if not ok then
-    complain(4, 2, fname, ("option '%s' must be PIPE, DEVNULL, a file, a socket or a descriptor")
+    misuse.bad(2, fname, ("option '%s' must be PIPE, DEVNULL, a file, a socket or a descriptor")
       :format(NAMES[index]))
   end
   local file = core.file_for_child(value)
@@ -129,7 +124,7 @@ local function standard(opts, keep, fname)
   local fds, streams = {}, {}
   for index = 1, 2 do
     if opts[NAMES[index]] == STDOUT then
-      complain(3, 2, fname, "STDOUT is for stderr only")
+      misuse.bad(2, fname, "STDOUT is for stderr only")
     end
   end
   for index, name in ipairs(NAMES) do
@@ -219,7 +214,7 @@ end
 -- @treturn[1] integer returncode
 -- @return[2] nil, "timed out", "timeout"; "ECHILD" if somebody else has reaped it
 function Popen:wait(timeout)
-  return self._process:wait(timeout)
+  return self._process:wait(misuse.seconds(1, "wait", timeout))
 end
 
 --- Has it ended? Never blocks.
@@ -232,6 +227,9 @@ end
 -- @param signal number or name
 -- @return true; or nil, message, code
 function Popen:send_signal(signal)
+  if signal ~= 0 and not core.signum(signal) then
+    misuse.bad(1, "send_signal", ("%s is no signal"):format(tostring(signal)))
+  end
   return self._process:signal(signal)
 end
 
@@ -291,11 +289,11 @@ end
 -- @return[2] nil, "timed out", "timeout", `{stdout=, stderr=}`
 function Popen:communicate(input, timeout)
   if input ~= nil and type(input) ~= "string" then
-    complain(2, 1, "communicate", "string expected, got " .. type(input))
+    misuse.bad(1, "communicate", "string expected, got " .. type(input))
   elseif timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    complain(2, 2, "communicate", "seconds must be a number >= 0")
+    misuse.bad(2, "communicate", "seconds must be a number >= 0")
   elseif input and (self._talk or not self.stdin) then
-    complain(2, 1, "communicate", self._talk and "the input was given already"
+    misuse.bad(1, "communicate", self._talk and "the input was given already"
       or "its stdin is no pipe")
   end
   local talk = self._talk or {input = input or "", sent = 0, stdout = {}, stderr = {}}
@@ -323,6 +321,8 @@ function Popen.__close(self, err)
   self:close()
 end
 
+misuse.methods(Popen, "_process")
+
 --- Functions
 -- @section functions
 
@@ -349,7 +349,7 @@ end
 -- where time ran out nil, message, code, result.
 local function run(command, opts, fname)
   if opts.input and opts.stdin ~= nil then
-    complain(3, 2, fname, "both 'stdin' and 'input'")
+    misuse.bad(2, fname, "both 'stdin' and 'input'")
   end
   local settings = {}
   for name in pairs(OPTIONS) do settings[name] = opts[name] end
@@ -422,7 +422,7 @@ end
 -- @return[2] nil, message, code, result; code is "exit" or "signal"
 function subprocess.check_output(command, opts)
   opts = checkoptions(opts, "check_output", RUN_OPTIONS)
-  if opts.stdout ~= nil then complain(2, 2, "check_output", "'stdout' is what it returns") end
+  if opts.stdout ~= nil then misuse.bad(2, "check_output", "'stdout' is what it returns") end
   local result, message, code, partial = run(command, with(opts, {stdout = PIPE}), "check_output")
   if not result then return nil, message, code, partial end
   if result.returncode ~= 0 then return failureof(result) end

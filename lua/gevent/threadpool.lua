@@ -7,6 +7,7 @@
 -- else is an error that says where it stands.
 -- @module gevent.threadpool
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local event = require "gevent.event"
 local sequences = require "gevent._imap"
 
@@ -65,17 +66,17 @@ function ThreadPool:__index(key)
   return ThreadPool[key]
 end
 
-local function checksize(size, level)
+local function checksize(size)
   if math.type(size) ~= "integer" or size < 1 or size > 1024 then
-    error(("bad size of a ThreadPool (an integer from 1 to 1024 expected, got %s)")
-      :format(tostring(size)), level + 1)
+    misuse.bad(1, "ThreadPool", ("a size is an integer from 1 to 1024, got %s"):format(
+      type(size) == "number" and size or type(size)))
   end
 end
 
 function ThreadPool:__newindex(key, value)
   if key == "size" then error("field 'size' of a ThreadPool is read-only", 2) end
   if key ~= "maxsize" then return rawset(self, key, value) end
-  checksize(value, 2)
+  checksize(value)
   local more = value - self._maxsize
   self._maxsize = value
   self._threads:resize(value)
@@ -282,9 +283,7 @@ end
 -- @tparam[opt] number timeout seconds
 -- @treturn boolean false at expiry
 function ThreadPool:join(timeout)
-  if timeout ~= nil and (type(timeout) ~= "number" or not (timeout >= 0)) then
-    error("bad argument #1 to 'join' (seconds must be a number >= 0)", 2)
-  end
+  misuse.seconds(1, "join", timeout)
   return core.eventwait(self._empty, timeout, "ThreadPool:join")
 end
 
@@ -297,6 +296,7 @@ function ThreadPool:kill()
   self._threads:close()
 end
 
+misuse.methods(ThreadPool, "_threads")
 ThreadPool.close = ThreadPool.kill
 
 function ThreadPool:__close(err)
@@ -318,7 +318,7 @@ end
 -- @tparam[opt=10] integer maxsize threads at most
 local function new(maxsize)
   if maxsize == nil then maxsize = DEFAULT_SIZE end
-  checksize(maxsize, 2)
+  checksize(maxsize)
   local empty = core.Event()
   empty:set()
   local self

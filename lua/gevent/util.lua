@@ -1,6 +1,7 @@
 --- Looking inside.
 -- @module gevent.util
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 
 local util = {}
 
@@ -70,6 +71,9 @@ end
 function util.assert_switches(fn, ...)
   local checker = newchecker()
   if fn == nil then return checker end
+  if type(fn) ~= "function" and not (debug.getmetatable(fn) or {}).__call then
+    misuse.bad(1, "assert_switches", misuse.expected("function", fn))
+  end
   local results = table.pack(fn(...))
   Checker.__close(checker)
   return table.unpack(results, 1, results.n)

@@ -2,6 +2,7 @@
 -- `connect`. See `docs/websocket.md`.
 -- @module gevent.websocket
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local handshake = require "gevent._wshandshake"
 local pmdeflate = require "gevent._pmdeflate"
 local socket = require "gevent.socket"
@@ -11,6 +12,26 @@ local waiting = require "gevent._wait"
 local MAX_MESSAGE = 1048576 -- bytes
 local SEND_TIMEOUT = 60 -- seconds for the peer to take what is sent
 local CLOSE_TIMEOUT = 5 -- seconds for it to answer a Close, if not told
+
+--- A connection. Fields: `protocol`, `extensions`.
+-- @type WebSocket
+
+--- Waits for a message.
+-- @function WebSocket:receive
+-- @tparam[opt] number timeout seconds
+-- @return data, "text" or "binary"; or nil, reason, "closed", code at the end; or nil,
+-- "timed out", "timeout"
+
+--- Sends a message.
+-- @function WebSocket:send
+-- @param data string, or an iterator of the parts of one
+-- @tparam[opt="text"] string kind "text" or "binary"
+-- @return true; or nil, message, code
+
+--- Sends a Ping, which the peer answers unasked.
+-- @function WebSocket:ping
+-- @tparam[opt=""] string data up to 125 bytes
+-- @return true; or nil, message, code
 
 -- The class: receive, send and ping, and what begins with _, are in the core.
 local methods = core.websocket_class
@@ -184,6 +205,7 @@ end
 -- receives meanwhile hears of the end at once. Idempotent.
 -- @tparam[opt=1000] integer code 1000 to 1003, 1007 to 1014, 3000 to 4999
 -- @tparam[opt=""] string reason up to 123 bytes of UTF-8
+-- @function WebSocket:close
 -- @return true; or nil, "timed out", "timeout" where the peer did not answer. The
 -- connection is closed in any case.
 function methods:close(code, reason)
@@ -219,6 +241,7 @@ end
 -- Receiving -------------------------------------------------------------------------------
 
 --- Iterates over messages until the connection ends.
+-- @function WebSocket:messages
 -- @treturn function gives data, kind
 function methods:messages()
   return function() return self:receive() end
@@ -231,26 +254,26 @@ local function checknumber(opts, name, default, isinteger)
   if value == nil then return default end
   if type(value) ~= "number" or not (value > 0) or isinteger and not math.tointeger(value)
   then
-    error(("bad option '%s' (positive %s expected)"):format(name,
-      isinteger and "integer" or "number of seconds"), 4)
+    misuse.raise(("bad option '%s' (positive %s expected, got %s)"):format(name,
+      isinteger and "integer" or "number of seconds", tostring(value)))
   end
   return value
 end
 
+local COMMON = "protocols max_message deflate timeout fragment_size "
+local SERVERS = misuse.names(COMMON .. "origins")
+local CLIENTS = misuse.names(COMMON .. "headers ssl_context")
+
 -- The options that both ends have.
-local function checkoptions(opts, fname)
-  if opts ~= nil and type(opts) ~= "table" then
-    error(("bad argument #%d to '%s' (table expected, got %s)"):format(
-      fname == "upgrade" and 3 or 2, fname, type(opts)), 3)
-  end
-  opts = opts or {}
+local function checkoptions(n, fname, opts, known)
+  opts = misuse.ours(n, fname, opts, known)
   return {
     given = opts,
     timeout = checknumber(opts, "timeout"),
     max_message = math.min(checknumber(opts, "max_message", MAX_MESSAGE, true), 1 << 40),
     fragment = checknumber(opts, "fragment_size", 0, true),
-    protocols = handshake.protocols(opts.protocols, 3),
-    deflate = pmdeflate.options(opts.deflate, 3),
+    protocols = handshake.protocols(opts.protocols),
+    deflate = pmdeflate.options(opts.deflate),
   }
 end
 
@@ -268,6 +291,9 @@ local function new(stream, options, isserver, protocol, deflate)
   })
 end
 
+--- Functions
+-- @section functions
+
 local websocket = {}
 
 --- Turns a request into a WebSocket. What is no proper handshake is answered with
@@ -284,8 +310,13 @@ local websocket = {}
 -- @treturn[1] WebSocket
 -- @return[2] nil, message, "handshake", status
 function websocket.upgrade(req, res, opts)
-  local options = checkoptions(opts, "upgrade")
-  local origins = handshake.origins(options.given.origins, 2)
+  if type(req) ~= "table" and type(req) ~= "userdata" or not req.takeover then
+    misuse.bad(1, "upgrade", misuse.expected("request", req))
+  elseif type(res) ~= "table" and type(res) ~= "userdata" or not res.send then
+    misuse.bad(2, "upgrade", misuse.expected("response", res))
+  end
+  local options = checkoptions(3, "upgrade", opts, SERVERS)
+  local origins = handshake.origins(options.given.origins)
   local fields, status, message = handshake.read(req, origins)
   if not fields then return handshake.refuse(res, status, message) end
   local protocol = handshake.choose(options.protocols, fields.protocols)
@@ -345,10 +376,10 @@ end
 -- @return[2] nil, message, code; for an answer that is no handshake the code is
 -- "handshake", and the fourth value the status
 function websocket.connect(url, opts)
-  local options = checkoptions(opts, "connect")
-  options.headers = handshake.headers(options.given.headers, 2)
+  local options = checkoptions(2, "connect", opts, CLIENTS)
+  options.headers = handshake.headers(options.given.headers)
   local target, message = handshake.url(url)
-  if not target then error("bad argument #1 to 'connect' (" .. message .. ")", 2) end
+  if not target then misuse.bad(1, "connect", message) end
   if not options.timeout then return connected(target, options) end
   return waiting.with_timeout(options.timeout, connected, target, options)
 end

@@ -11,6 +11,7 @@
 -- See `docs/deployment.md`.
 -- @module gevent.workers
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local event = require "gevent.event"
 local gos = require "gevent.os"
 local gsignal = require "gevent.signal"
@@ -235,7 +236,8 @@ local function settle(self)
   if self._settled or not isready(self) then return end
   self._settled = true
   self._begun = true
-  if self.notify then self.notify("ready") end
+  if not self.notify then return end
+  if self._kept > 0 then self.notify("ready", self._kept) else self.notify "ready" end
 end
 
 local on = {} -- what has happened: function(self, ...)
@@ -273,6 +275,7 @@ function on.ended(self, worker, code)
   if was_next and not self._begun then
     failtostart(self, worker, code)
   elseif was_next and slot.current then
+    self._kept = self._kept + 1
     say(self, "worker %d %s; the former one stays", slot.number, why)
     settle(self)
   elseif was_current and slot.next then
@@ -284,7 +287,7 @@ function on.ended(self, worker, code)
 end
 
 function on.reload(self)
-  self._settled = false
+  self._settled, self._kept = false, 0
   if self.notify then self.notify("reloading") end
   for _, slot in ipairs(self._slots) do
     slot.delay = FIRST_DELAY
@@ -411,20 +414,19 @@ local function number(opts, name, default, least)
   if value == nil then return default end
   if type(value) ~= "number" or not (value >= least)
     or name == "workers" and math.type(value) ~= "integer" then
-    error(("bad option '%s' (%s >= %d expected, got %s)"):format(name,
-      name == "workers" and "integer" or "number of seconds", least, tostring(value)), 4)
+    misuse.bad(2, "Supervisor", ("%s: %s >= %d expected, got %s"):format(name,
+      name == "workers" and "integer" or "number of seconds", least, tostring(value)))
   end
   return value
 end
 
+local OPTIONS = misuse.names "workers grace start_timeout log notify"
+
 local function new(body, opts)
   if type(body) ~= "function" then
-    error(("bad argument #1 to 'Supervisor' (function expected, got %s)"):format(
-      type(body)), 3)
-  elseif opts ~= nil and type(opts) ~= "table" then
-    error(("bad argument #2 to 'Supervisor' (table expected, got %s)"):format(type(opts)), 3)
+    misuse.bad(1, "Supervisor", misuse.expected("function", body))
   end
-  opts = opts or {}
+  opts = misuse.options(2, "Supervisor", opts, OPTIONS)
   local self = setmetatable({
     workers = number(opts, "workers", 1, 1),
     grace = number(opts, "grace", GRACE, 0),
@@ -438,6 +440,7 @@ local function new(body, opts)
     _alive = {},      -- worker -> true: forked, and the end has not been heard of
     _begun = false,   -- all of them were ready once
     _settled = false, -- and are again, since the last reload
+    _kept = 0,        -- how many of them that reload could not replace
   }, Supervisor)
   for i = 1, self.workers do
     self._slots[i] = {number = i, delay = FIRST_DELAY}
@@ -455,6 +458,9 @@ end
 -- @treturn[1] {socket,...}
 -- @return[2] nil, message, code
 local function listen(listener, n, opts)
+  if math.type(n) ~= "integer" or n < 1 then
+    misuse.bad(2, "listen", ("integer > 0 expected, got %s"):format(tostring(n)))
+  end
   opts = opts or {}
   local first, message, code = socket.create_server(listener, opts)
   if not first then return nil, message, code end
@@ -479,7 +485,8 @@ end
 -- @tparam[opt] table opts `workers` (1); `grace` (30): seconds that a worker may
 -- take to stop; `start_timeout` (30): seconds until it has to be ready; `log`:
 -- a stream or a function for lines about what went wrong (stderr), or false;
--- `notify`: a function that is called with "ready" (all are), "reloading", "stopping"
+-- `notify`: a function that is called with "ready" (all are; if a reload could not replace
+-- some of them, their number comes second), "reloading", "stopping"
 -- @treturn Supervisor
 local function supervisor(body, opts)
   return new(body, opts)

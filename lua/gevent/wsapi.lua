@@ -2,6 +2,7 @@
 -- See `docs/wsapi.md`.
 -- @module gevent.wsapi
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local gco = require "gevent.coroutine"
 local http = require "gevent.http"
 local base = require "gevent.server"
@@ -14,8 +15,8 @@ local SOFTWARE = "gevent"
 local Input = {}
 Input.__index = Input
 
---- Reads up to n bytes of the body, or all that is left of it.
--- @return data; nil at the end; or nil, message, code
+-- Reads up to n bytes of the body, or all that is left of it.
+-- -> data; nil at the end; or nil, message, code
 function Input:read(n)
   if n == nil then
     local data, message, code = self._source:read("a")
@@ -225,7 +226,7 @@ end
 local function checkstring(opts, name, default)
   local value = opts[name]
   if value ~= nil and type(value) ~= "string" then
-    error(("bad option '%s' (string expected, got %s)"):format(name, type(value)), 4)
+    misuse.bad(3, "wsapi.Server", name .. ": " .. misuse.expected("string", value))
   end
   return value or default
 end
@@ -233,20 +234,23 @@ end
 --- A server for one WSAPI application; an HTTP server.
 -- @type Server
 local Server = base.subclass("wsapi.Server", http.Server)
+Server._options = misuse.names("script_name app_path env", http.Server._options)
 
 --- Makes a server.
+-- @function Server
 -- @param listener as StreamServer's
 -- @param app the application: `app(wsapi_env)` -> status, headers, iterator; or a
 -- table with such a function as `run`; or the name of a module that is one
 -- @tparam[opt] table opts the HTTP server's, and `script_name` (path that the
 -- application lives at, ""), `app_path` (directory, "."), `env` (table of further
 -- variables)
+-- @treturn Server
+
 function Server.new(class, listener, app, opts)
-  opts = opts or {}
+  opts = misuse.ours(3, class.__name, opts, class._options)
   local run = runnable(app)
   if not run then
-    error("bad argument #2 to 'Server' (WSAPI application expected, got "
-      .. type(app) .. ")", 2)
+    misuse.bad(2, class.__name, misuse.expected("WSAPI application", app))
   end
   local self
   self = http.Server.new(class, listener, function(req, res)

@@ -13,6 +13,8 @@ local function complain(text, ...)
   error(setmetatable({text:format(...)}, Problem), 0)
 end
 
+app.complain = complain
+
 local EXPECTED = "a handler function, a router, a WSAPI application (a table with a "
   .. "function 'run') expected"
 

@@ -1,5 +1,6 @@
 -- gevent._cli: the command `gevent`. Each of its commands is a module beside this:
 -- {what options.lua says, run = function(options, words) -> exit code}.
+local misuse = require "gevent._misuse"
 local options = require "gevent._cli.options"
 
 local COMMANDS = {"run", "serve", "repl", "backdoor"}
@@ -71,7 +72,9 @@ return function(words)
   if name == "help" then name, rest = rest[1], {"--help"} end
   local this = command(name)
   if not this then
-    io.stderr:write(("gevent: unknown command '%s'\nTry `gevent --help`.\n"):format(name))
+    local meant = misuse.nearest(name, misuse.names(table.concat(COMMANDS, " ")))
+    io.stderr:write(("gevent: unknown command '%s'%s\nTry `gevent --help`.\n"):format(name,
+      meant and (": is '%s' meant?"):format(meant) or ""))
     return USAGE
   end
   if wants(rest, this.stop, "--help", "-h") then

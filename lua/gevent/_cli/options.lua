@@ -4,6 +4,8 @@
 -- many =}, ...}, examples = {...}}. `arguments`: names, "" for a flag. A problem is
 -- raised as {usage = message}.
 
+local misuse = require "gevent._misuse"
+
 local options = {}
 
 local function complain(text, ...)
@@ -12,11 +14,19 @@ end
 
 options.complain = complain
 
+--- Complains of a name that is none of those known.
+function options.unknown(what, name, known)
+  local meant = misuse.nearest(name, known)
+  complain("unknown %s '%s'%s", what, name, meant and (": is '%s' meant?"):format(meant) or "")
+end
+
 local function find(command, name)
   for _, option in ipairs(command.options) do
     if option[1] == name or option[2] == name then return option end
   end
-  complain("unknown option '%s'", name)
+  local known = {}
+  for _, option in ipairs(command.options) do known[option[1]] = true end
+  options.unknown("option", name, known)
 end
 
 local function keyof(option)

@@ -55,7 +55,12 @@ end
 function command.run(opts, words)
   local env = newenv()
   for _, path in ipairs(words) do
-    assert(loadfile(path, "t", env))()
+    local chunk, message = loadfile(path, "t", env)
+    if not chunk then
+      io.stderr:write("gevent: " .. message .. "\n")
+      return 1
+    end
+    chunk()
   end
   local function write(text)
     io.stdout:write(text)

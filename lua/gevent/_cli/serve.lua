@@ -81,7 +81,7 @@ local function listen(address, n, opts)
   if not list and code == "EADDRINUSE" and removestale(address) then
     list, message = workers.listen(address, n, opts)
   end
-  if not list then error(("cannot listen on %s: %s"):format(address, message), 0) end
+  if not list then apps.complain("cannot listen on %s: %s", address, message) end
   return list
 end
 
@@ -155,7 +155,7 @@ local function tlscontext(opts)
   local context, message = require "gevent.ssl".create_default_context {
     role = "server", cert = opts.tls[1], key = opts.tls[2],
   }
-  if not context then error("--tls: " .. message, 0) end
+  if not context then apps.complain("--tls: %s", message) end
   return context
 end
 
@@ -196,8 +196,9 @@ local function servers(opts, sockets)
   return list
 end
 
--- The worker that this one replaces has the address until it has ended.
-local function openbackdoor(address)
+-- The worker that this one replaces has the address until it has ended. It removes a
+-- path while it still listens there: later, it could be that of the next one.
+local function openbackdoor(worker, address)
   local server = require "gevent.backdoor".BackdoorServer(address)
   local ok, message, code
   repeat
@@ -205,7 +206,12 @@ local function openbackdoor(address)
     ok, message, code = server:start()
     if code == "EADDRINUSE" then core.sleep(BACKDOOR_DELAY) end
   until code ~= "EADDRINUSE"
-  if not ok then io.stderr:write(("gevent: backdoor %s: %s\n"):format(address, message)) end
+  if not ok then
+    return io.stderr:write(("gevent: backdoor %s: %s\n"):format(address, message))
+  end
+  worker:wait()
+  local path = address:match("^unix:([^@].*)$")
+  if path then os.remove(path) end
 end
 
 -- The sockets of the others are theirs.
@@ -226,7 +232,7 @@ end
 local function serve(worker, opts, all)
   local list = servers(opts, mine(all, worker.number))
   local backdoor = opts.backdoor and opts.backdoor:gsub("%%d", worker.number)
-  if backdoor then core.spawn(openbackdoor, backdoor) end
+  if backdoor then core.spawn(openbackdoor, worker, backdoor) end
   if opts.reload and worker.number == 1 then
     core.spawn(apps.watch, opts.application, function(path)
       io.stderr:write(("gevent: %s has changed\n"):format(path))
@@ -267,13 +273,18 @@ local function notifier(opts, all)
   for i, list in ipairs(all) do
     places[i] = describe(list[1], opts.tls and "https" or "http")
   end
-  local where = table.concat(places, " ")
-  return function(what)
+  local where, reloading = table.concat(places, " "), false
+  return function(what, kept)
     if what == "ready" then
-      say("%s on %s, %d worker%s, pid %d", opts.application, where, opts.workers,
-        opts.workers > 1 and "s" or "", opts.supervisor)
+      if reloading then
+        say(kept and "%s is not reloaded" or "%s is reloaded", opts.application)
+      else
+        say("%s on %s, %d worker%s, pid %d", opts.application, where, opts.workers,
+          opts.workers > 1 and "s" or "", opts.supervisor)
+      end
       systemd.notify("READY=1\nSTATUS=" .. where)
     elseif what == "reloading" then
+      reloading = true
       systemd.notify(("RELOADING=1\nMONOTONIC_USEC=%d"):format(core.monotonic() * 1e6 // 1))
     else
       systemd.notify("STOPPING=1")

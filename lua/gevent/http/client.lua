@@ -2,6 +2,7 @@
 -- answer is read by an exchange of the core; here is what leads to it:
 -- connections, proxies, redirections, retries, cookies.
 local core = require "gevent._core"
+local misuses = require "gevent._misuse"
 local cookies = require "gevent.http.cookies"
 local newpool = require "gevent.http.pool"
 local options = require "gevent.http.options"
@@ -182,7 +183,7 @@ end
 local function request(self, opts)
   if type(opts) == "string" then opts = {url = opts} end
   if type(opts) ~= "table" then misuse("table expected, got %s", type(opts)) end
-  options.check(opts)
+  options.check(1, "request", opts)
   local plan = plans.new(opts, self.headers)
   plan.jar = jarof(opts, self)
   plan.limit = limitof(self, opts)
@@ -209,6 +210,7 @@ end
 -- @tparam string url
 -- @tparam[opt] table opts
 function Client:get(url_, opts)
+  options.check(2, "get", opts)
   if opts == nil then return request(self, {url = url_, method = "GET"}) end
   return request(self, copy(opts, {url = url_, method = "GET"}))
 end
@@ -218,6 +220,7 @@ end
 -- @param body string or iterator
 -- @tparam[opt] table opts
 function Client:post(url_, body, opts)
+  options.check(3, "post", opts)
   return request(self, copy(opts, {url = url_, method = "POST", body = body}))
 end
 
@@ -227,6 +230,7 @@ function Client:close()
   self.pool:close()
 end
 
+misuses.methods(Client, "pool", "http.Client")
 mt.__close = Client.close
 
 function mt:__tostring()
@@ -240,10 +244,8 @@ end
 -- CookieJar, or true for a new one)
 -- @treturn Client
 local function new(opts)
-  opts = opts or {}
-  if type(opts) ~= "table" then misuse("table expected, got %s", type(opts)) end
-  options.check(opts)
-  local self = copy(options.DEFAULTS, opts)
+  options.check(1, "Client", opts)
+  local self = copy(options.DEFAULTS, opts or {})
   if self.cookies == true then self.cookies = cookies.CookieJar() end
   self.env = self.proxy == nil and proxies.fromenv() or nil
   self.pool = newpool(self)

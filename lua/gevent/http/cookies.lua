@@ -2,6 +2,8 @@
 -- There is no list of public suffixes here: a server may set a cookie for the
 -- domain above its own, but not for a name without a dot.
 -- @module gevent.http.cookies
+local misuse = require "gevent._misuse"
+
 local MAX_SIZE = 4096    -- bytes of a cookie: name, value and attributes
 local MAX_OF_DOMAIN = 50
 local MAX_IN_ALL = 3000
@@ -204,6 +206,8 @@ function CookieJar:clear(domain)
   end
   self.list = list
 end
+
+misuse.methods(CookieJar, "list", "http.CookieJar")
 
 function CookieJar:__len()
   return #self.list

@@ -1,6 +1,8 @@
 --- Server-sent events: what `res:events` gives. An object holds the response
 -- and nothing else.
 -- @module gevent.http.events
+local misuse = require "gevent._misuse"
+
 local Events = {__name = "http.Events"}
 Events.__index = Events
 
@@ -22,13 +24,15 @@ end
 
 --- @type Events
 
+local OPTIONS = misuse.names "event id retry"
+
 --- Sends an event.
 -- @tparam string data any number of lines
 -- @tparam[opt] table opts `event` (its type), `id`, `retry` (seconds that the client
 -- waits before it connects again)
 -- @return the events; or nil, message, code where the client is gone
 function Events:send(data, opts)
-  opts = opts or {}
+  opts = misuse.options(2, "send", opts, OPTIONS)
   local parts = {}
   if opts.event then field(parts, "event", oneline("type", opts.event)) end
   if opts.id then field(parts, "id", oneline("id", opts.id)) end

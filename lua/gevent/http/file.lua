@@ -1,6 +1,7 @@
 -- gevent.http.file: res:sendfile, and the handler that serves a directory
 -- (private; see gevent.http). Opening and reading are the core's.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local conditional = require "gevent.http.conditional"
 local typeof = require "gevent.http.types"
 
@@ -161,6 +162,8 @@ local function redirect(req, res)
   return res:redirect(path .. "/" .. (query and "?" .. query or ""), 301)
 end
 
+local OPTIONS = misuse.names "index hidden max_age"
+
 --- Makes a handler that serves the files below a directory, by the path of the
 -- request; see `docs/http.md`.
 -- @tparam string root
@@ -169,9 +172,9 @@ end
 -- @treturn function handler
 function file.files(root, opts)
   if type(root) ~= "string" then
-    error("bad argument #1 to 'files' (string expected, got " .. type(root) .. ")", 2)
+    misuse.bad(1, "files", misuse.expected("string", root))
   end
-  opts = opts or {}
+  opts = misuse.options(2, "files", opts, OPTIONS)
   local index, hidden = opts.index == nil and "index.html" or opts.index, opts.hidden
   local how = {root = root, max_age = opts.max_age}
   return function(req, res)

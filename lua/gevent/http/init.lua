@@ -24,14 +24,16 @@ local server = require "gevent.http.server"
 -- @function get
 -- @tparam string url
 -- @tparam[opt] table opts as for `request`
--- @return as `request`
+-- @treturn[1] gevent.http.Response
+-- @return[2] nil, message, code
 
 --- The same by POST.
 -- @function post
 -- @tparam string url
 -- @param body string or iterator
 -- @tparam[opt] table opts as for `request`
--- @return as `request`
+-- @treturn[1] gevent.http.Response
+-- @return[2] nil, message, code
 
 --- Makes a client: `request`, `get` and `post` as methods, over connections that
 -- are kept; `close`, also as `<close>`.
@@ -49,7 +51,7 @@ local server = require "gevent.http.server"
 -- @param listener "host:port", ":port", a port, "unix:/path", a listening socket
 -- @tparam function handler `handler(req, res)`, or what can be called: a Router
 -- @tparam[opt] table opts StreamServer's, and limits: see `docs/http.md`
--- @treturn Server
+-- @treturn StreamServer
 
 --- Makes a router; see `gevent.http.router`.
 -- @function Router
@@ -65,6 +67,33 @@ local server = require "gevent.http.server"
 -- @tparam string root
 -- @tparam[opt] table opts `index` (a name or false), `hidden`, `max_age` (seconds)
 -- @treturn function
+
+--- A client; its answers and failures are those of the module's functions.
+-- @type Client
+
+--- Sends a request and reads its answer.
+-- @function Client:request
+-- @tparam table opts
+-- @treturn[1] gevent.http.Response
+-- @return[2] nil, message, code
+
+--- The same by GET.
+-- @function Client:get
+-- @tparam string url
+-- @tparam[opt] table opts
+-- @treturn[1] gevent.http.Response
+-- @return[2] nil, message, code
+
+--- The same by POST.
+-- @function Client:post
+-- @tparam string url
+-- @param body string or iterator
+-- @tparam[opt] table opts
+-- @treturn[1] gevent.http.Response
+-- @return[2] nil, message, code
+
+--- Closes the connections that are idle; those in use when they are done.
+-- @function Client:close
 
 return {
   Client = client.Client,

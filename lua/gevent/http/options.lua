@@ -1,5 +1,6 @@
 -- gevent.http.options: what the client's requests may be told (private).
 local core = require "gevent._core"
+local misuses = require "gevent._misuse"
 
 local options = {}
 
@@ -21,7 +22,7 @@ options.DEFAULTS = {
 
 -- Raises: the caller did what is not allowed.
 local function misuse(what, ...)
-  error(("bad argument to 'request' (" .. what .. ")"):format(...), 0)
+  misuses.raise(("bad argument to 'request' (" .. what .. ")"):format(...))
 end
 
 local function checkseconds(name, value)
@@ -59,8 +60,14 @@ local CHECKS = {
   end,
 }
 
+local KNOWN = misuses.names([[
+  url method headers body form multipart query timeout stream proxy decompress cookies
+  allow_downgrade]], options.DEFAULTS, CHECKS)
+
 --- Raises where an option is no good.
-function options.check(opts)
+-- @tparam string fname the function that got it, as its n-th argument
+function options.check(n, fname, opts)
+  opts = misuses.ours(n, fname, opts, KNOWN)
   for name, value in pairs(opts) do
     local check = CHECKS[name]
     if check then check(name, value) end

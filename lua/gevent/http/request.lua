@@ -4,6 +4,7 @@
 local core = require "gevent._core"
 local form = require "gevent.http.form"
 local lines = require "gevent.http._lines"
+local misuse = require "gevent._misuse"
 local multipart = require "gevent.http.multipart"
 
 local URLENCODED = "application/x-www-form-urlencoded"
@@ -58,6 +59,9 @@ local function readform(req, opts)
   return nil, ("not a form: the content type is '%s'"):format(kind), "unsupported"
 end
 
+local OPTIONS = misuse.names [[
+  all max_fields max_memory max_file_memory max_file_bytes]]
+
 --- The fields of a form in the body: urlencoded, or multipart, where files are
 -- `Upload`s, which are closed when the request is over. May be called again.
 -- @tparam[opt] boolean|table opts true, or `all = true`: lists of all values
@@ -68,6 +72,7 @@ end
 -- those of `body`
 function methods:form(opts)
   if type(opts) ~= "table" then opts = {all = opts} end
+  misuse.options(1, "form", opts, OPTIONS)
   local fields = self._form
   if not fields then
     local message, code

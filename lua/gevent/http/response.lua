@@ -1,6 +1,7 @@
 -- gevent.http.response: methods of responses that need no C (private; `write`
 -- and `finish` are in the core). Adds them to the core's class.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local events = require "gevent.http.events"
 local file = require "gevent.http.file"
 
@@ -70,6 +71,8 @@ function methods:send(status, headers, body)
   return self:finish()
 end
 
+local SENDING = misuse.names "root type max_age filename"
+
 --- Sends a regular file, or the parts of it that the client asks for. One that
 -- is not there, or not to be read, is answered with 404. ETag and Last-Modified
 -- are sent, and the conditions of the request obeyed, unless `res.status` was set
@@ -81,7 +84,7 @@ end
 -- @return the response; or nil, message, code
 function methods:sendfile(path, opts)
   if self.started then error("the answer has begun already", 2) end
-  opts = opts or {}
+  opts = misuse.options(2, "sendfile", opts, SENDING)
   local opened <close>, size, time, nanoseconds = core.http_file(path, opts.root)
   if not opened then return file.missing(self, size, time) end
   return file.send(self, path, opts, opened, size, time, nanoseconds)
@@ -124,6 +127,9 @@ local function checkprefix(name, opts)
   end
 end
 
+local COOKIE = misuse.names [[
+  path domain max_age expires secure http_only same_site partitioned]]
+
 --- Adds a Set-Cookie field.
 -- @tparam string name
 -- @tparam string value without spaces, quotes, commas, semicolons, backslashes
@@ -132,7 +138,7 @@ end
 -- `partitioned`
 function methods:set_cookie(name, value, opts)
   if self.started then error("the answer has begun already", 2) end
-  opts = opts or {}
+  opts = misuse.options(3, "set_cookie", opts, COOKIE)
   checkpart("name", name, "[^%w!#$%%&'*+%-.^_`|~]")
   if name == "" then error("bad name of a cookie: it is empty", 2) end
   checkpart("value", value, '[%c%s",;\\\127-\255]')

@@ -11,19 +11,21 @@
 -- `:name`, that wins over `*name`. `/a` and `/a/` are two paths.
 -- @module gevent.http.router
 local form = require "gevent.http.form"
+local misuse = require "gevent._misuse"
 
 local find, sub = string.find, string.sub
 
 local METHODS = {"get", "head", "post", "put", "patch", "delete", "options", "any"}
 local ANY = "ANY"
 
+--- A router: a handler, made by `http.Router()`.
+-- @type Router
 local Router = {__name = "http.Router"}
 Router.__index = Router
 
 local function check(n, name, what, ok, value)
   if not ok then
-    error(("bad argument #%d to '%s' (%s expected, got %s)"):format(n, name, what,
-      type(value)), 3)
+    misuse.bad(n, name, misuse.expected(what, value))
   end
 end
 
@@ -217,10 +219,10 @@ end
 local function checkpattern(name, pattern)
   check(1, name, "path", type(pattern) == "string", pattern)
   if pattern:sub(1, 1) ~= "/" then
-    error(("bad argument #1 to '%s' (a path begins with '/')"):format(name), 3)
+    misuse.bad(1, name, "a path begins with '/', got '" .. pattern .. "'")
   end
   local ok, message = pcall(leafof, {}, pattern)
-  if not ok then error(message, 3) end
+  if not ok then misuse.raise(message) end
 end
 
 -- The class --------------------------------------------------------------------------
@@ -231,7 +233,7 @@ end
 -- @tparam string method in any case; "ANY": all that have no route of their own
 -- @tparam string pattern
 -- @tparam function handler as a server's
--- @return the router
+-- @treturn Router
 function Router:route(method, pattern, handler)
   check(1, "route", "string", type(method) == "string", method)
   checkpattern("route", pattern)
@@ -242,8 +244,55 @@ function Router:route(method, pattern, handler)
   return self
 end
 
+--- A route for GET.
+-- @function Router:get
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
+--- A route for HEAD.
+-- @function Router:head
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
+--- A route for POST.
+-- @function Router:post
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
+--- A route for PUT.
+-- @function Router:put
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
+--- A route for PATCH.
+-- @function Router:patch
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
+--- A route for DELETE.
+-- @function Router:delete
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
+--- A route for OPTIONS.
+-- @function Router:options
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
+--- A route for all methods that have no route of their own.
+-- @function Router:any
+-- @tparam string pattern
+-- @tparam function handler
+-- @treturn Router
+
 for _, method in ipairs(METHODS) do
-  -- The same for one method.
   Router[method] = function(self, pattern, handler)
     checkpattern(method, pattern)
     check(2, method, "function", iscallable(handler), handler)
@@ -255,7 +304,7 @@ end
 -- is the outermost.
 -- @tparam function middleware `middleware(req, res, next)`; it calls `next(req, res)`
 -- and returns its results, or answers by itself
--- @return the router
+-- @treturn Router
 function Router:use(middleware)
   check(1, "use", "function", iscallable(middleware), middleware)
   table.insert(self._middleware, middleware)
@@ -277,13 +326,13 @@ end
 -- left of the path.
 -- @tparam string prefix
 -- @tparam Router|function other
--- @return the router
+-- @treturn Router
 function Router:mount(prefix, other)
   checkpattern("mount", prefix)
   prefix = prefix:gsub("/+$", "")
   if getmetatable(other) == Router then
     if ismountedin(other, self) then
-      error("bad argument #2 to 'mount' (the router would be inside itself)", 2)
+      misuse.bad(2, "mount", "the router would be inside itself")
     end
     table.insert(self._entries, {pattern = prefix, router = other})
     other._parents[self] = true
@@ -296,12 +345,14 @@ end
 
 --- Sets what answers where there is no route; a plain 404 unless told.
 -- @tparam function handler
--- @return the router
+-- @treturn Router
 function Router:not_found(handler)
   check(1, "not_found", "function", iscallable(handler), handler)
   self._not_found = handler
   return self
 end
+
+misuse.methods(Router, "_entries")
 
 function Router:__call(req, res)
   return (self._dispatch or build(self))(req, res)

@@ -1,6 +1,7 @@
 -- gevent.http.server: the class Server (see gevent.http). What is done for
 -- each request is in the core; here is what a connection and a server need.
 local core = require "gevent._core"
+local misuse = require "gevent._misuse"
 local base = require "gevent.server"
 local upgraded = require "gevent.http.upgraded"
 local discard = require "gevent.http.request"
@@ -27,6 +28,8 @@ local DEFAULTS = {
 --- A server for HTTP/1.1; a StreamServer.
 -- @type Server
 local Server = base.subclass("http.Server", StreamServer)
+Server._options = misuse.names("max_requests compress log",
+  DEFAULTS, StreamServer._options)
 
 -- Logs ----------------------------------------------------------------------------
 
@@ -145,10 +148,7 @@ end
 function Server:stop(timeout)
   if self.closed then return end
   if self._supervisor then return StreamServer.stop(self, timeout) end
-  timeout = timeout or STOP_TIMEOUT
-  if type(timeout) ~= "number" or not (timeout >= 0) then
-    error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
-  end
+  timeout = misuse.seconds(1, "stop", timeout) or STOP_TIMEOUT
   self.stopping = true
   self._settings:stop()
   closeidle(self)
@@ -159,6 +159,7 @@ function Server:stop(timeout)
   return StreamServer.stop(self, timeout)
 end
 
+misuse.methods(Server, "_active")
 Server.close = Server.stop
 
 -- Making --------------------------------------------------------------------------------
@@ -169,8 +170,7 @@ local function compression(opts, all)
   if not how then return end
   if how == true then how = {} end
   if type(how) ~= "table" then
-    error(("bad option 'compress' (table or boolean expected, got %s)"):format(
-      type(how)), 4)
+    misuse.bad(3, "http.Server", "compress: " .. misuse.expected("table or boolean", how))
   end
   all.compress_level = how.level or COMPRESS_LEVEL
   all.compress_min = how.min or COMPRESS_MIN
@@ -192,8 +192,8 @@ local function checklog(opts, name)
   local log = opts[name]
   if log and log ~= true and type(log) ~= "function" and type(log) ~= "table"
     and type(log) ~= "userdata" then
-    error(("bad option '%s' (function, stream or boolean expected, got %s)"):format(
-      name, type(log)), 4)
+    misuse.bad(3, "http.Server", ("%s: function, stream or boolean expected, got %s")
+      :format(name, type(log)))
   end
 end
 
@@ -205,10 +205,7 @@ end
 -- max_header_bytes, max_headers, max_body_bytes, header_timeout, body_timeout,
 -- keepalive_timeout, write_timeout, max_requests, compress, log, error_log
 function Server.new(class, listener, handle, opts)
-  if opts ~= nil and type(opts) ~= "table" then
-    error(("bad argument #3 to 'Server' (table expected, got %s)"):format(type(opts)), 2)
-  end
-  opts = opts or {}
+  opts = misuse.ours(3, class.__name, opts, class._options)
   checklog(opts, "log")
   checklog(opts, "error_log")
   local self = StreamServer.new(class, listener, handle, opts)

@@ -1,15 +1,12 @@
 -- gevent.http.upload: forms as bodies of requests (private; see
 -- gevent.http.client). Files are read as they are sent, and closed after it.
 local core = require "gevent._core"
+local misuse = require "gevent.http.options".misuse
 local url = require "gevent.http.url"
 
 local PIECE = 65536 -- bytes of a file in memory at a time
 
 local upload = {}
-
-local function misuse(what, ...)
-  error(("bad argument to 'request' (" .. what .. ")"):format(...), 0)
-end
 
 --- An urlencoded form.
 -- @tparam table fields name -> value or list of values
