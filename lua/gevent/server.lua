@@ -149,6 +149,10 @@ local function killhandlers(self)
   end
 end
 
+--- For classes below: lets go of connections that need not be waited for; what
+-- it returns is closed when the handlers have been.
+function StreamServer:_leave() end
+
 --- Stops accepting, waits for the handlers, then kills those that still run.
 -- @tparam[opt=1] number timeout seconds to wait
 function StreamServer:stop(timeout)
@@ -162,6 +166,7 @@ function StreamServer:stop(timeout)
   self.started, self.closed = false, true
   if self.socket then self.socket:close() end
   sweep(self)
+  local _leaving <close> = self:_leave()
   if not drain(self, core.monotonic() + timeout) then
     killhandlers(self)
     drain(self, core.monotonic() + STOP_TIMEOUT)
