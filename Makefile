@@ -126,11 +126,14 @@ deps:
 # to depend on Lua or libuv fails here with an undefined symbol.
 
 PURE := $(BUILD)/libpure.a
+FUZZ_HOST := $(BUILD)/bin/lua_host
 PURE_LIBS = $(LLHTTP_LIBS) $(addprefix -L,$(ZLIB_LIBDIR) $(WSLAY_LIBDIR)) \
   $(EXTRA_LIBS) -lz
 PURE_OBJ := $(filter $(BUILD)/obj/base/% $(BUILD)/obj/proto/%,$(OBJ))
 C_TESTS := $(patsubst spec/c/%.c,$(BUILD)/c/%,$(wildcard spec/c/*.c))
-FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/bin/%,$(wildcard spec/fuzz/*.c))
+FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/bin/%,$(wildcard spec/fuzz/*.c)) \
+  $(patsubst spec/fuzz/lua/%.lua,$(BUILD)/bin/%_fuzz,\
+  $(wildcard spec/fuzz/lua/*.lua))
 
 $(PURE): $(PURE_OBJ) $(LLHTTP_OBJ)
 	@rm -f $@
@@ -148,6 +151,16 @@ $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags
 $(BUILD)/bin/%: spec/fuzz/%.c $(PURE) $(BUILD)/flags
 	$(call link_program,-fsanitize=fuzzer)
 
+# Those written in Lua are one program, which goes by its name.
+$(FUZZ_HOST): spec/fuzz/lua/host.c $(OBJ) $(LLHTTP_OBJ)
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(CC) $(OURS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $^ $(LIBS) \
+	  $(HOST_LIBS)
+
+$(BUILD)/bin/%_fuzz: spec/fuzz/lua/%.lua $(FUZZ_HOST)
+	@ln -f $(FUZZ_HOST) $@
+
 $(BUILD)/bin/frozen_fuzz: WITH_LUA = $(HOST_LIBS) # its values are Lua's
 
 # Programs with Lua states of their own, which spec/host_spec.lua runs. Where
@@ -161,7 +174,7 @@ $(BUILD)/host/%: spec/host/%.c $(BUILD)/flags
 	@echo "  CC  $<"
 	@$(CC) $(OURS) -MMD -MP -MF $@.d -o $@ $< $(HOST_LIBS) -lpthread
 
--include $(C_TESTS:=.d) $(FUZZERS:=.d) $(HOSTS:=.d)
+-include $(C_TESTS:=.d) $(FUZZERS:=.d) $(FUZZ_HOST).d $(HOSTS:=.d)
 
 .PHONY: testable fuzzers
 testable: $(CORE) $(C_TESTS) $(HOSTS)
@@ -244,7 +257,8 @@ types: all  ## write types/, for the Lua language server
 # ---- lint -------------------------------------------------------------------
 
 LUA_DIRS := $(wildcard lua bin/gevent spec examples bench .luacheckrc config.ld)
-LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c spec/host/*.c)
+LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c \
+  spec/fuzz/lua/*.c spec/host/*.c)
 SYNTAX = -fsyntax-only $(filter-out $(WERROR),$(OURS)) -Werror
 # lint_as NAME: ends a recipe line, so that each check reports its outcome.
 lint_as = && echo 'lint: $1 ok' || { echo 'lint: $1 FAILED'; exit 1; }

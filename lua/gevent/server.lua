@@ -162,8 +162,9 @@ function StreamServer:stop(timeout)
   if type(timeout) ~= "number" or not (timeout >= 0) then
     error("bad argument #1 to 'stop' (seconds must be a number >= 0)", 2)
   end
-  self:stop_accepting()
   self.started, self.closed = false, true
+  local _listener <close> = self.socket -- also where memory fails
+  self:stop_accepting()
   if self.socket then self.socket:close() end
   sweep(self)
   local _leaving <close> = self:_leave()

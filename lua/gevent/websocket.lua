@@ -204,6 +204,7 @@ function methods:close(code, reason)
 end
 
 function methods:__close(err)
+  local _stream <close> = self._stream -- also where memory fails
   self:close(err == nil and 1000 or 1011)
 end
 
