@@ -88,8 +88,7 @@ static ssize_t look_at_end(struct exchange *x) {
 static ssize_t inflate_some(struct exchange *x) {
   char room[INFLATE_STEP];
   size_t len = x->raw.len - x->raw.off;
-  struct gev_z_io io = {len ? x->raw.data + x->raw.off : "", len, room,
-                        sizeof room};
+  struct gev_z_io io = {gev_bytes_front(&x->raw), len, room, sizeof room};
   enum gev_z_result r = gev_inflate(x->z, &io);
   size_t made = sizeof room - io.out_len;
   if (len) gev_bytes_drop(&x->raw, len - io.in_len);

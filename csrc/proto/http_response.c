@@ -37,8 +37,8 @@ static int add_piece(struct iovec *iov, int n, const char *data, size_t len) {
 ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c) {
   struct iovec iov[3];
   for (;;) {
-    int n = add_piece(iov, 0, c->out.data + c->out.off,
-                      c->out.len - c->out.off);
+    int n = add_piece(iov, 0, gev_bytes_front(&c->out),
+                      gev_bytes_count(&c->out));
     if (c->text_off < c->text_len)
       n = add_piece(iov, n, lua_tostring(L, c->text) + c->text_off,
                     c->text_len - c->text_off);

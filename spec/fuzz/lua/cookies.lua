@@ -17,7 +17,9 @@ end
 return function(bytes)
   -- What the parser of answers lets through.
   local lines = {}
-  for line in bytes:gmatch("[^\n]+") do lines[#lines + 1] = line:gsub("[%z\1-\8\10-\31\127]", "") end
+  for line in bytes:gmatch("[^\n]+") do
+    lines[#lines + 1] = line:gsub("[%z\1-\8\10-\31\127]", "")
+  end
   local jar = cookies.CookieJar()
   jar:_take(from, lines)
   for cookie in jar:each() do

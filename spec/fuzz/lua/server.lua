@@ -9,13 +9,12 @@ gevent.get_hub().exception_stream = {write = function(_, ...)
   io.stderr:write(...)
   os.exit(false)
 end}
-local path = os.tmpname()
+local path = (os.getenv "FUZZ_DIR" or "/tmp") .. "/server"
 os.remove(path)
 
 local silent = {write = function() end}
 
 local function each(req)
-  assert(req.path and not req.path:find("%z") or true)
   for name, value in req.headers:each() do
     assert(name:find("^[%w!#$%%&'*+%-.^_`|~]+$") and not value:find("[\r\n%z]"))
   end
@@ -60,7 +59,7 @@ return function(input)
   local step = math.max(input:byte() + 1, #input // 30)
   local sock <close> = assert(socket.socket("unix"))
   assert(sock:connect(path))
-  local writer <close> = gevent.spawn(function()
+  local _writer <close> = gevent.spawn(function()
     for at = 2, #input, step do
       if not sock:sendall(input:sub(at, at + step - 1)) then return end
       gevent.sleep(0)

@@ -5,6 +5,7 @@ local core = require "gevent._core"
 local handshake = require "gevent._wshandshake"
 local pmdeflate = require "gevent._pmdeflate"
 local socket = require "gevent.socket"
+require "gevent.websocket" -- which has the rest of the class
 
 local KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 local OFFER = {}
@@ -39,12 +40,12 @@ end
 
 return function(input)
   local ours, theirs = assert(socket.socketpair())
-  local stream <close> = ours
   local peer <close> = theirs
-  local writer <close> = gevent.spawn(function()
+  local _writer <close> = gevent.spawn(function()
     peer:sendall((input:gsub("@ACCEPT@", core.websocket_accept(KEY))))
     peer:shutdown("w")
     while (peer:recv(4096) or "") ~= "" do end
   end)
+  local stream <close> = ours
   converse(stream)
 end
