@@ -2,6 +2,7 @@
 -- @module gevent.pool
 local core = require "gevent._core"
 local results = require "gevent._imap"
+local unwind = require "gevent._unwind"
 
 local eventwait, semacquire = core.eventwait, core.semacquire
 
@@ -284,7 +285,7 @@ function Group:__close(err)
   if err == nil then
     self:join()
   else
-    self:kill(err)
+    unwind(err, self.kill, self, err)
   end
 end
 

@@ -4,6 +4,7 @@ local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"
+local unwind = require "gevent._unwind"
 
 local expected = misuse.expected
 
@@ -153,6 +154,13 @@ end
 -- it returns is closed when the handlers have been.
 function StreamServer:_leave() end
 
+-- For `<close>`, a list of a server: what stop must have done however it ends.
+local Stopped = {__close = function(list, err)
+  local self = list[1]
+  if err ~= nil then killhandlers(self) end
+  if self._ended then self._ended:start() end
+end}
+
 --- Stops accepting, waits for the handlers, then kills those that still run.
 -- @tparam[opt=1] number timeout seconds to wait
 function StreamServer:stop(timeout)
@@ -164,6 +172,7 @@ function StreamServer:stop(timeout)
   end
   self.started, self.closed = false, true
   local _listener <close> = self.socket -- also where memory fails
+  local _stopped <close> = setmetatable({self}, Stopped)
   self:stop_accepting()
   if self.socket then self.socket:close() end
   sweep(self)
@@ -172,11 +181,10 @@ function StreamServer:stop(timeout)
     killhandlers(self)
     drain(self, core.monotonic() + STOP_TIMEOUT)
   end
-  if self._ended then self._ended:start() end
 end
 
 StreamServer.close = StreamServer.stop
-StreamServer.__close = function(self) self:stop() end
+function StreamServer:__close(err) unwind(err, self.stop, self) end
 
 -- Several processes -------------------------------------------------------------------
 

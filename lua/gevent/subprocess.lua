@@ -4,6 +4,7 @@
 -- @module gevent.subprocess
 local core = require "gevent._core"
 local nursery = require "gevent.nursery"
+local unwind = require "gevent._unwind"
 local waiting = require "gevent._wait"
 
 local PIPE, STDOUT, DEVNULL = -1, -2, -3
@@ -328,7 +329,7 @@ end
 
 function Popen.__close(self, err)
   if err ~= nil then self:kill() end
-  self:close()
+  unwind(err, self.close, self)
 end
 
 --- Functions

@@ -5,6 +5,7 @@ local core = require "gevent._core"
 local handshake = require "gevent._wshandshake"
 local pmdeflate = require "gevent._pmdeflate"
 local socket = require "gevent.socket"
+local unwind = require "gevent._unwind"
 local upgraded = require "gevent.http.upgraded"
 local waiting = require "gevent._wait"
 
@@ -205,7 +206,7 @@ end
 
 function methods:__close(err)
   local _stream <close> = self._stream -- also where memory fails
-  self:close(err == nil and 1000 or 1011)
+  unwind(err, self.close, self, err == nil and 1000 or 1011)
 end
 
 -- What gevent.http calls: see gevent.http.upgraded.
