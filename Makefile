@@ -263,7 +263,7 @@ SYNTAX = -fsyntax-only $(filter-out $(WERROR),$(OURS)) -Werror
 # lint_as NAME: ends a recipe line, so that each check reports its outcome.
 lint_as = && echo 'lint: $1 ok' || { echo 'lint: $1 FAILED'; exit 1; }
 
-.PHONY: lint-luacheck lint-gcc lint-clang lint-style
+.PHONY: analyze lint-luacheck lint-gcc lint-clang lint-style
 lint:  ## luacheck, the C warnings of gcc and clang, the house style
 	@$(BOOTSTRAP) build lint
 	@$(MAKE) -k lint-luacheck lint-gcc lint-style \
@@ -275,6 +275,11 @@ lint-luacheck:
 lint-gcc lint-clang: lint-%: deps
 	@for f in $(LINT_C); do $* $(SYNTAX) $$f || bad=1; done; \
 	  test -z "$$bad" $(call lint_as,$*)
+
+analyze:  ## clang-tidy, which follows what the C may do; takes minutes
+	@$(BOOTSTRAP) build analyze
+	@sh scripts/analyze.sh $(SRC) -- -std=c11 -D_GNU_SOURCE $(CFLAGS) \
+	  $(DEP_FLAGS) -Icsrc
 
 lint-style:
 	@sh scripts/style.sh $(call lint_as,style)

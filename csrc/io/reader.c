@@ -274,7 +274,7 @@ static void push_items(lua_State *L, struct gev_stream *s, size_t total,
  * is no number. */
 static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
   int last = lua_gettop(L);
-  struct item item;
+  struct item item = {0};
   luaL_checkstack(L, last + 3, "too many formats");
   if (!measure_all(L, s, eof, last, &item)) return MORE;
   int count = s->scan.items;
