@@ -191,7 +191,7 @@ SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 ASAN_BUILD = $(MAKE) BUILD=build/asan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
   SANITIZE='$(SAN)' testable
 
-.PHONY: test demo asan gc tsan valgrind fuzz soak bench lint docs types
+.PHONY: test demo asan gc tsan valgrind fuzz soak check-all bench lint docs types
 test:  ## run the specs and C tests (SPEC=name: one file; ARGS=busted options)
 	@$(BOOTSTRAP) build test
 	@$(MAKE) testable
@@ -220,9 +220,7 @@ tsan:  ## run what uses threads under ThreadSanitizer
 	@$(BOOTSTRAP) build test
 	@$(MAKE) BUILD=build/tsan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
 	  SANITIZE='-fsanitize=thread' testable
-	TSAN_OPTIONS=suppressions=scripts/tsan.supp:history_size=4 \
-	  $(subst build/?.so,build/tsan/?.so,$(HERE)) \
-	  build/tsan/host/states 8 5 spec/host/states.lua
+	@sh scripts/tsan.sh
 
 valgrind:  ## run the specs under valgrind
 	@$(BOOTSTRAP) build test valgrind
@@ -239,6 +237,9 @@ soak:  ## abuse a mixed service for MINUTES=1, then count what is left
 	@$(BOOTSTRAP) build
 	@$(MAKE) all
 	@$(HERE) sh scripts/soak.sh
+
+check-all:  ## all of these, lint and analyze in their long forms (CHECKS=...)
+	@MAKE='$(MAKE)' sh scripts/check_all.sh $(CHECKS)
 
 bench:  ## measure, beside the peers that are installed
 	@$(BOOTSTRAP) build
@@ -306,5 +307,5 @@ clean:  ## remove what was built
 	rm -rf build
 
 help:  ## this list
-	@awk -F ':.*## *' '/^[a-z]+:.*## /{ printf "  %-10s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## *' '/^[a-z-]+:.*## /{ printf "  %-10s %s\n", $$1, $$2 }' \
 	  Makefile

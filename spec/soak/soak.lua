@@ -219,7 +219,7 @@ repeat
   if rss > sizes[second] * 1.3 + 8192 then complain("memory grows: " .. rss) end
 until time.monotonic() >= deadline and rounds >= 3 or #unexpected > 0
 checkslope("Lua's memory", luas, 64)
-checkslope("resident memory", sizes, 2048)
+checkslope("resident memory", sizes, 4096)
 
 print("jobs: " .. list(done))
 print("expected failures: " .. list(failed))

@@ -28,7 +28,7 @@ local socketpath = dir .. "/socket"
 local srv = http.Server("unix:" .. socketpath, http.files(dir .. "/root"),
   {log = {write = function() end}})
 assert(srv:start())
-local client = http.Client{timeout = 30, redirects = 0, decompress = false}
+local client = http.Client{timeout = 300, redirects = 0, decompress = false}
 
 local NAMES = {"Range", "If-Range", "If-None-Match", "If-Match", "If-Modified-Since",
   "If-Unmodified-Since"}

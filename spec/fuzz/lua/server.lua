@@ -66,7 +66,7 @@ return function(input)
     end
     sock:shutdown("w")
   end)
-  sock:settimeout(30)
+  sock:settimeout(300)
   local answer, message, code = sock:read("a")
   if not answer then
     assert(code == "ECONNRESET" or code == "EPIPE", message)

@@ -27,7 +27,7 @@ local function converse(stream)
   local ws = core.websocket(stream, {_stream = stream, _timeout = 1, _close_timeout = 0.01},
     {server = false, max_message = 1000, fragment = 0, deflate = deflate})
   while true do
-    local data, kind, what, status = ws:receive(5)
+    local data, kind, what, status = ws:receive(300)
     if not data then
       assert(type(kind) == "string" and what == "closed", what)
       assert(status == nil or status >= 1000 and status <= 4999, status)
