@@ -21,7 +21,8 @@ local MANY = 9 -- rounds, at least, for a slope to mean something
 local EXPECTED = {closed = true, timeout = true, EBADF = true, EPIPE = true,
   ECONNRESET = true, EMFILE = true, ESSL = true, EAI_SYSTEM = true, EAI_AGAIN = true,
   EAI_NONAME = true, EAI_MEMORY = true, ENOTCONN = true, ECONNREFUSED = true,
-  ECONNABORTED = true, truncated = true, handshake = true, EAI_CANCELED = true}
+  ECONNABORTED = true, truncated = true, handshake = true, EAI_CANCELED = true,
+  EAGAIN = true}
 
 local random = math.random
 local done, killed, starved, failed, unexpected = {}, 0, 0, {}, {}
