@@ -24,7 +24,7 @@ PKG_CONFIG ?= pkg-config
 SPEC ?=
 ARGS ?=
 FUZZ_TIME ?= 20
-export SPEC FUZZ_TIME PKG_CONFIG
+export SPEC FUZZ_TIME FUZZ PKG_CONFIG
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
   -Wconversion $(WERROR)
@@ -126,11 +126,14 @@ deps:
 # to depend on Lua or libuv fails here with an undefined symbol.
 
 PURE := $(BUILD)/libpure.a
+FUZZ_HOST := $(BUILD)/bin/lua_host
 PURE_LIBS = $(LLHTTP_LIBS) $(addprefix -L,$(ZLIB_LIBDIR) $(WSLAY_LIBDIR)) \
   $(EXTRA_LIBS) -lz
 PURE_OBJ := $(filter $(BUILD)/obj/base/% $(BUILD)/obj/proto/%,$(OBJ))
 C_TESTS := $(patsubst spec/c/%.c,$(BUILD)/c/%,$(wildcard spec/c/*.c))
-FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/bin/%,$(wildcard spec/fuzz/*.c))
+FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/bin/%,$(wildcard spec/fuzz/*.c)) \
+  $(patsubst spec/fuzz/lua/%.lua,$(BUILD)/bin/%_fuzz,\
+  $(wildcard spec/fuzz/lua/*.lua))
 
 $(PURE): $(PURE_OBJ) $(LLHTTP_OBJ)
 	@rm -f $@
@@ -148,6 +151,16 @@ $(BUILD)/c/%: spec/c/%.c $(PURE) $(BUILD)/flags
 $(BUILD)/bin/%: spec/fuzz/%.c $(PURE) $(BUILD)/flags
 	$(call link_program,-fsanitize=fuzzer)
 
+# Those written in Lua are one program, which goes by its name.
+$(FUZZ_HOST): spec/fuzz/lua/host.c $(OBJ) $(LLHTTP_OBJ)
+	@mkdir -p $(@D)
+	@echo "  CC  $<"
+	@$(CC) $(OURS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $^ $(LIBS) \
+	  $(HOST_LIBS)
+
+$(BUILD)/bin/%_fuzz: spec/fuzz/lua/%.lua $(FUZZ_HOST)
+	@ln -f $(FUZZ_HOST) $@
+
 $(BUILD)/bin/frozen_fuzz: WITH_LUA = $(HOST_LIBS) # its values are Lua's
 
 # Programs with Lua states of their own, which spec/host_spec.lua runs. Where
@@ -161,7 +174,7 @@ $(BUILD)/host/%: spec/host/%.c $(BUILD)/flags
 	@echo "  CC  $<"
 	@$(CC) $(OURS) -MMD -MP -MF $@.d -o $@ $< $(HOST_LIBS) -lpthread
 
--include $(C_TESTS:=.d) $(FUZZERS:=.d) $(HOSTS:=.d)
+-include $(C_TESTS:=.d) $(FUZZERS:=.d) $(FUZZ_HOST).d $(HOSTS:=.d)
 
 .PHONY: testable fuzzers
 testable: $(CORE) $(C_TESTS) $(HOSTS)
@@ -178,7 +191,7 @@ SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 ASAN_BUILD = $(MAKE) BUILD=build/asan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
   SANITIZE='$(SAN)' testable
 
-.PHONY: test demo asan gc tsan valgrind fuzz soak bench lint docs types
+.PHONY: test demo asan gc tsan valgrind fuzz soak check-all bench lint docs types
 test:  ## run the specs and C tests (SPEC=name: one file; ARGS=busted options)
 	@$(BOOTSTRAP) build test
 	@$(MAKE) testable
@@ -207,9 +220,7 @@ tsan:  ## run what uses threads under ThreadSanitizer
 	@$(BOOTSTRAP) build test
 	@$(MAKE) BUILD=build/tsan CC=gcc CFLAGS='$(SAN_CFLAGS)' \
 	  SANITIZE='-fsanitize=thread' testable
-	TSAN_OPTIONS=suppressions=scripts/tsan.supp:history_size=4 \
-	  $(subst build/?.so,build/tsan/?.so,$(HERE)) \
-	  build/tsan/host/states 8 5 spec/host/states.lua
+	@sh scripts/tsan.sh
 
 valgrind:  ## run the specs under valgrind
 	@$(BOOTSTRAP) build test valgrind
@@ -226,6 +237,9 @@ soak:  ## abuse a mixed service for MINUTES=1, then count what is left
 	@$(BOOTSTRAP) build
 	@$(MAKE) all
 	@$(HERE) sh scripts/soak.sh
+
+check-all:  ## all of these, lint and analyze in their long forms (CHECKS=...)
+	@MAKE='$(MAKE)' sh scripts/check_all.sh $(CHECKS)
 
 bench:  ## measure, beside the peers that are installed
 	@$(BOOTSTRAP) build
@@ -255,12 +269,13 @@ types: all  ## write types/, for the Lua language server
 # ---- lint -------------------------------------------------------------------
 
 LUA_DIRS := $(wildcard lua bin/gevent spec examples bench .luacheckrc config.ld)
-LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c spec/host/*.c)
+LINT_C := $(SRC) $(wildcard spec/c/*.c spec/fuzz/*.c \
+  spec/fuzz/lua/*.c spec/host/*.c)
 SYNTAX = -fsyntax-only $(filter-out $(WERROR),$(OURS)) -Werror
 # lint_as NAME: ends a recipe line, so that each check reports its outcome.
 lint_as = && echo 'lint: $1 ok' || { echo 'lint: $1 FAILED'; exit 1; }
 
-.PHONY: lint-luacheck lint-gcc lint-clang lint-style
+.PHONY: analyze lint-luacheck lint-gcc lint-clang lint-style
 lint:  ## luacheck, the C warnings of gcc and clang, the house style
 	@$(BOOTSTRAP) build lint
 	@$(MAKE) -k lint-luacheck lint-gcc lint-style \
@@ -272,6 +287,11 @@ lint-luacheck:
 lint-gcc lint-clang: lint-%: deps
 	@for f in $(LINT_C); do $* $(SYNTAX) $$f || bad=1; done; \
 	  test -z "$$bad" $(call lint_as,$*)
+
+analyze:  ## clang-tidy, which follows what the C may do; takes minutes
+	@$(BOOTSTRAP) build analyze
+	@sh scripts/analyze.sh $(SRC) -- -std=c11 -D_GNU_SOURCE $(CFLAGS) \
+	  $(DEP_FLAGS) -Icsrc
 
 lint-style:
 	@sh scripts/style.sh $(call lint_as,style)
@@ -301,5 +321,5 @@ clean:  ## remove what was built
 	rm -rf build
 
 help:  ## this list
-	@awk -F ':.*## *' '/^[a-z]+:.*## /{ printf "  %-10s %s\n", $$1, $$2 }' \
+	@awk -F ':.*## *' '/^[a-z-]+:.*## /{ printf "  %-10s %s\n", $$1, $$2 }' \
 	  Makefile

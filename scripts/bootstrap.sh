@@ -43,6 +43,7 @@ test     cmd:redis-server redis-server redis        redis          redis
 test     redis_lua     lua-redis      -             -              -
 ci       postgres      postgresql     -             -              -
 lint     cmd:luacheck  lua-check      rock:luacheck rock:luacheck  luacheck
+analyze  cmd:clang-tidy clang-tidy     clang-tools-extra clang-extra-tools llvm
 asan     libasan       gcc            libasan,libubsan -              -
 valgrind cmd:valgrind  valgrind       valgrind      valgrind       -
 docs     ldoc          lua-ldoc,lua5.1 rock:ldoc     rock:ldoc      rock:ldoc

@@ -236,6 +236,23 @@ describe("once", function()
     assert.matches("^<Greenlet", tostring(Odd()))
   end)
 
+  it("a write that was cut short while its state closed went on in freed memory", function()
+    local path = os.tmpname()
+    local _ <close> = helper.defer(function() os.remove(path) end)
+    local code, out, err = helper.run_lua([[
+      local gevent = require "gevent"
+      for _ = 1, 4 do
+        local file = assert(require("gevent.fileobject").open(arg[1], "w"))
+        local writer = gevent.spawn(file.sendall, file, ("x"):rep(1000000))
+        gevent.sleep(0)
+        writer:kill()
+      end
+      collectgarbage()
+      collectgarbage()
+    ]], {args = {path}, under = [[sh -c 'trap "" XFSZ; ulimit -f 8; exec "$@"' sh]]})
+    assert.same({0, "", ""}, {code, out, err})
+  end)
+
   it("descriptors that cannot be polled were left open by wait_read", function()
     local socket = require "gevent.socket"
     local name = os.tmpname()

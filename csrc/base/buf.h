@@ -14,6 +14,10 @@ struct gev_bytes {
 static inline size_t gev_bytes_count(const struct gev_bytes *b) {
   return b->len - b->off;
 }
+/* The first of them; never NULL. */
+static inline const char *gev_bytes_front(const struct gev_bytes *b) {
+  return b->data ? b->data + b->off : "";
+}
 /* Room for n bytes behind the last one, for the caller to fill and to add to
  * `len`; NULL out of memory. */
 char *gev_bytes_room(struct gev_bytes *b, size_t n);

@@ -90,7 +90,7 @@ void gev_anchors_trim(lua_State *L, struct gev_hub *h) {
   int n = last_used(L, h);
   h->trim_ref = n > h->nref / 2 ? n : 0;
   if (h->trim_ref) return;
-  int room = n * 2;
+  int room = n * 2 + 1;
   lua_createtable(L, room, 0); /* a finalizer may run now, and spawn */
   n = last_used(L, h);
   int *refs = n <= room ? malloc((size_t)room * sizeof *refs) : NULL;

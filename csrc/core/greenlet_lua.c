@@ -286,15 +286,27 @@ static int lib_kill(lua_State *L) {
   return 0;
 }
 
+static int killed_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+/* As m_kill. An error that comes meanwhile must not undo a kill of ours. */
+static int kill_in_passing(lua_State *L) {
+  lua_settop(L, 2);
+  if (!gev_exc_is(L, 2, GEV_EXC_GREENLETEXIT)) return m_kill(L);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushcclosure(L, m_kill, 1);
+  lua_insert(L, 1);
+  return killed_k(L, lua_pcallk(L, 2, 0, 0, 0, killed_k), 0);
+}
+
 /* <close>: joins; kills with the error that leaves the scope. */
 static int m_close(lua_State *L) {
   struct gev_greenlet *g = check(L, 1);
   bool failed = !lua_isnoneornil(L, 2);
   if (g->state == GEV_DEAD || g == gev_hub(L)->current) return 0;
-  if (failed) {
-    lua_settop(L, 2);
-    return m_kill(L);
-  }
+  if (failed) return kill_in_passing(L);
   if (g->state == GEV_NEW) return 0;
   return wait_dead(L, gev_hub(L), g, &join_op, -1, join_k);
 }

@@ -65,6 +65,7 @@ static void dispose(struct gev_filejob *j) {
 
 /* --- requests ------------------------------------------------------------ */
 
+/* May end at once, and j with it. */
 static void submit(struct gev_filejob *j, enum doing doing);
 
 static void read_done(struct gev_filejob *j, ssize_t result) {
@@ -82,7 +83,6 @@ static void write_done(struct gev_filejob *j, ssize_t result) {
     j->failed[GEV_WRITE] = result < 0 ? (int)result : -EIO;
     drop(&j->out);
   }
-  if (left(&j->out)) submit(j, WRITING);
 }
 
 static void finished(struct gev_filejob *j, ssize_t result) {
@@ -92,7 +92,10 @@ static void finished(struct gev_filejob *j, ssize_t result) {
     read_done(j, result);
   else
     write_done(j, result);
-  if (j->doing != NOTHING) return;
+  if (left(&j->out)) {
+    submit(j, WRITING);
+    return;
+  }
   if (!j->owner) {
     dispose(j);
     return;

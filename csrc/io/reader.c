@@ -206,7 +206,7 @@ static bool measure(lua_State *L, int idx, struct item *item,
  * likes: so the bytes are taken first, and copied before it can. */
 static void push_input(lua_State *L, struct gev_stream *s, size_t used,
                        size_t n) {
-  const char *data = s->in.data ? s->in.data + s->in.off : "";
+  const char *data = gev_bytes_front(&s->in);
   s->in.off += used;
   lua_pushlstring(L, data, n);
   gev_bytes_trim(&s->in);
@@ -233,7 +233,7 @@ static void check_format(lua_State *L, int idx) {
  * stream has ended. *item: the last one. */
 static bool measure_all(lua_State *L, struct gev_stream *s, bool eof,
                         int last, struct item *item) {
-  const char *data = s->in.data ? s->in.data + s->in.off : "";
+  const char *data = gev_bytes_front(&s->in);
   size_t len = gev_stream_buffered(s);
   if (eof) s->scan = (struct gev_scan){0}; /* what "" is may have changed */
   struct gev_scan *at = &s->scan;
@@ -274,7 +274,7 @@ static void push_items(lua_State *L, struct gev_stream *s, size_t total,
  * is no number. */
 static int parse_formats(lua_State *L, struct gev_stream *s, bool eof) {
   int last = lua_gettop(L);
-  struct item item;
+  struct item item = {0};
   luaL_checkstack(L, last + 3, "too many formats");
   if (!measure_all(L, s, eof, last, &item)) return MORE;
   int count = s->scan.items;
@@ -378,7 +378,7 @@ static int parse_until(lua_State *L, struct gev_stream *s, bool eof) {
   size_t dlen, len = gev_stream_buffered(s);
   const char *delimiter = lua_tolstring(L, 2, &dlen);
   lua_Integer max = lua_isnoneornil(L, 3) ? 0 : lua_tointeger(L, 3);
-  const char *data = s->in.data ? s->in.data + s->in.off : "";
+  const char *data = gev_bytes_front(&s->in);
   size_t seen = s->scan.seen < dlen ? 0 : s->scan.seen - dlen + 1;
   const char *found =
       len ? memmem(data + seen, len - seen, delimiter, dlen) : NULL;

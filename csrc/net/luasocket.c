@@ -183,7 +183,7 @@ static int m_shutdown(lua_State *L) {
 static int m_disconnect(lua_State *L) {
   struct sockaddr_in6 a = {.sin6_family = AF_UNSPEC};
   gev_luasocket_check(L);
-  connect(gev_luasocket_fd(L, 1), (struct sockaddr *)&a, sizeof a);
+  (void)connect(gev_luasocket_fd(L, 1), (struct sockaddr *)&a, sizeof a);
   return done(L);
 }
 

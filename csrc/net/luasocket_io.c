@@ -46,7 +46,7 @@ static struct gev_stream *stream_at(lua_State *L, int idx) {
  * `cut`: before the string is there a finalizer cannot run. */
 static void take(lua_State *L, struct gev_luasocket *ls, struct gev_stream *s,
                  size_t used, size_t cut) {
-  const char *data = s->in.data ? s->in.data + s->in.off : "";
+  const char *data = gev_bytes_front(&s->in);
   s->in.off += used;
   lua_pushlstring(L, data, used - cut);
   gev_bytes_trim(&s->in);
@@ -107,7 +107,7 @@ static bool is_complete(lua_State *L, const struct gev_stream *s,
   *used = (size_t)wanted;
   *cut = 0;
   if (wanted != LINE) return len >= *used;
-  const char *data = s->in.data + s->in.off;
+  const char *data = gev_bytes_front(&s->in);
   const char *end = memchr(data + *scanned, '\n', len - *scanned);
   *scanned = len;
   if (!end) return false;

@@ -123,7 +123,7 @@ static void take_descriptor(lua_State *L, struct gev_tls *t,
 }
 
 static sa_family_t family_of(int fd) {
-  struct sockaddr_storage a;
+  struct sockaddr_storage a = {.ss_family = AF_UNSPEC};
   socklen_t len = sizeof a;
   if (getsockname(fd, (struct sockaddr *)&a, &len) < 0) return AF_UNSPEC;
   return a.ss_family;

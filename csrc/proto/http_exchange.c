@@ -88,8 +88,7 @@ static ssize_t look_at_end(struct exchange *x) {
 static ssize_t inflate_some(struct exchange *x) {
   char room[INFLATE_STEP];
   size_t len = x->raw.len - x->raw.off;
-  struct gev_z_io io = {len ? x->raw.data + x->raw.off : "", len, room,
-                        sizeof room};
+  struct gev_z_io io = {gev_bytes_front(&x->raw), len, room, sizeof room};
   enum gev_z_result r = gev_inflate(x->z, &io);
   size_t made = sizeof room - io.out_len;
   if (len) gev_bytes_drop(&x->raw, len - io.in_len);
@@ -211,14 +210,15 @@ static int yield_turn(lua_State *L, struct gev_hub *h, struct exchange *x,
   return gev_park_ready(L, h, g, op, &x->s->fd, 0, k);
 }
 
-/* Nothing more can be had now: waits, or gives the failure. */
+/* Nothing more can be had now: waits, or gives the failure; without a stream,
+ * memory has failed while what had come was decoded. */
 static int not_filled(lua_State *L, struct gev_hub *h, struct exchange *x,
                       ssize_t got, const struct gev_waitop *op,
                       lua_KFunction k) {
   if (gev_stream_must_wait(got))
     return gev_stream_wait(L, h, x->s, GEV_READ, got, op, deadline_of(x), 0,
                            k);
-  return gev_stream_fail(L, x->s, got);
+  return x->s ? gev_stream_fail(L, x->s, got) : gev_fail(L, (int)-got);
 }
 
 static int resumed(lua_State *L, run_fn run) {

@@ -29,7 +29,7 @@ void gev_http_check_format(lua_State *L) {
 /* Takes the first n bytes, `used` of them for good, as the result: before a
  * finalizer can run, which may do with the body what it likes. */
 static int take(lua_State *L, struct gev_bytes *in, size_t n, size_t used) {
-  const char *data = in->data ? in->data + in->off : "";
+  const char *data = gev_bytes_front(in);
   in->off += used;
   lua_pushlstring(L, data, n);
   gev_bytes_trim(in);
@@ -46,7 +46,7 @@ int gev_http_parse(lua_State *L, struct gev_bytes *in, bool eof) {
   }
   char format = *lua_tostring(L, 2);
   if (format == 'a') return eof ? take(L, in, have, have) : 0;
-  const char *data = in->data + in->off;
+  const char *data = gev_bytes_front(in);
   const char *end = have ? memchr(data, '\n', have) : NULL;
   if (!end && !eof) return 0;
   if (have == 0) return gev_failclosed(L);

@@ -30,7 +30,8 @@ bool gev_http_hold(lua_State *L, struct gev_http_head *o, int text) {
 
 ssize_t gev_http_send_held(struct gev_http_conn *c) {
   while (c->held.data || c->s->unsent) {
-    struct iovec iov = {c->held.data + c->held.off, gev_bytes_count(&c->held)};
+    struct iovec iov = {(void *)(uintptr_t)gev_bytes_front(&c->held),
+                        gev_bytes_count(&c->held)};
     ssize_t put = c->s->ops->write(c->s, &iov, c->held.data != NULL);
     if (put < 0) return put;
     if (c->held.data) gev_bytes_drop(&c->held, (size_t)put);

@@ -290,7 +290,7 @@ static int m_takeover(lua_State *L) {
   if (r->serial != c->serial || c->begun || !c->body_done || c->broken)
     return gev_failclosed(L);
   if (gev_http_send_held(c) != 0 && c->held.data) /* the rest, then the taker */
-    if (!gev_bytes_add(&c->s->out, c->held.data + c->held.off,
+    if (!gev_bytes_add(&c->s->out, gev_bytes_front(&c->held),
                        gev_bytes_count(&c->held)))
       return gev_fail(L, ENOMEM);
   gev_http_hold_end(c);

@@ -41,10 +41,10 @@ static int add_piece(struct iovec *iov, int n, const char *data, size_t len) {
 ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c) {
   struct iovec iov[4];
   for (;;) {
-    int n = add_piece(iov, 0, c->held.data + c->held.off,
+    int n = add_piece(iov, 0, gev_bytes_front(&c->held),
                       gev_bytes_count(&c->held));
-    n = add_piece(iov, n, c->out.data + c->out.off,
-                  c->out.len - c->out.off);
+    n = add_piece(iov, n, gev_bytes_front(&c->out),
+                  gev_bytes_count(&c->out));
     if (c->text_off < c->text_len)
       n = add_piece(iov, n, lua_tostring(L, c->text) + c->text_off,
                     c->text_len - c->text_off);
@@ -88,7 +88,7 @@ ssize_t gev_http_put(lua_State *L, struct gev_http_head *o, int text,
   struct iovec iov[4];
   size_t held = gev_bytes_count(&c->held);
   size_t total = held + (size_t)(o->at - o->base) + tail_len;
-  int n = add_piece(iov, 0, c->held.data + c->held.off, held);
+  int n = add_piece(iov, 0, gev_bytes_front(&c->held), held);
   n = add_piece(iov, n, o->base, (size_t)(o->at - o->base));
   c->text = text;
   c->text_off = c->text_len = 0;

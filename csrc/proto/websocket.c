@@ -124,7 +124,7 @@ static enum gev_ws_event unpack(struct gev_ws *ws, const char *data,
     case GEV_WS_INFLATE_NOMEM: return no_memory(ws);
     default: break;
   }
-  return check_text(ws, ws->message.data + ws->message.off + before,
+  return check_text(ws, gev_bytes_front(&ws->message) + before,
                     gev_bytes_count(&ws->message) - before);
 }
 

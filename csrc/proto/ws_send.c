@@ -17,7 +17,8 @@ static bool has_output(const struct gev_websocket *w) {
 /* Writes what is in the output. 0: all of it; else as a transport's write. */
 static ssize_t pump(struct gev_websocket *w) {
   while (has_output(w)) {
-    struct iovec iov = {w->ws.out.data + w->ws.out.off, pending(w)};
+    struct iovec iov = {(char *)(uintptr_t)gev_bytes_front(&w->ws.out),
+                        pending(w)};
     if (w->s->fd.fd < 0) return -EBADF;
     ssize_t put = w->s->ops->write(w->s, &iov, pending(w) ? 1 : 0);
     if (put < 0) return put;

@@ -6,6 +6,8 @@
 local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 
+local RETRY = 0.01 -- seconds to the next try to kill, where memory lacked
+
 local Nursery = {__name = "Nursery"}
 Nursery.__index = Nursery
 
@@ -19,16 +21,17 @@ local function leave(self, child)
   if next(self._children) == nil then self._empty:set() end
 end
 
--- A child has ended: runs in the hub.
+-- A child has ended: runs in the hub; once more where it lacked memory.
 local function ended(self, child)
   leave(self, child)
-  if child:successful() or self._failed or self._cancelled then return end
-  self._failed, self._failure = true, child.exception
+  if child:successful() or self._told or self._cancelled then return end
+  if not self._failed then self._failed, self._failure = true, child.exception end
   killall(self)
-  if core.getcurrent() ~= self._owner and not self._waiting then
+  if core.getcurrent() ~= self._owner and not self._waiting and not self._delivered then
     core.interrupt(self._owner, self._failure)
     self._interrupting = true
   end
+  self._told = true
 end
 
 local function adopt(self, child)
@@ -68,16 +71,27 @@ local function wait(self)
   return core.eventwait(self._empty, nil, "Nursery:join")
 end
 
+-- Kills the children and waits for their end.
+local function reap(self)
+  repeat
+    local killed = pcall(killall, self)
+    local over = core.eventwait(self._empty, not killed and RETRY or nil, "Nursery:join")
+  until over
+end
+
+-- The same, whatever comes. Where nothing may block they are not waited for.
+local function killandwait(self)
+  self._waiting = true
+  if not pcall(core.shield, reap, self) then pcall(reap, self) end
+  self._waiting = false
+end
+
 -- Waits for the children; where the wait is interrupted, kills them first.
--- Where nothing may block they are killed and not waited for.
 local function drain(self)
   self._waiting = true
   local ok, err = pcall(wait, self)
-  if not ok then
-    killall(self)
-    pcall(core.shield, wait, self)
-  end
   self._waiting = false
+  if not ok then killandwait(self) end
   return ok, err
 end
 
@@ -107,8 +121,7 @@ function Nursery:__close(err)
   if self._closed then return end
   if err == nil then return self:join() end
   takefailure(self)
-  killall(self)
-  if not pcall(core.shield, drain, self) then drain(self) end
+  killandwait(self)
   self._closed = true
 end
 
@@ -135,6 +148,7 @@ return function()
     _failure = nil,
     _cancelled = false, -- by cancel()
     _closed = false, -- ended
+    _told = false, -- the siblings and the owner have heard of it
     _interrupting = false, -- the owner was interrupted with the failure
     _delivered = false, -- it has been raised, or dropped for another error
     _waiting = false, -- the owner waits for the children

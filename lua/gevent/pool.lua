@@ -3,6 +3,7 @@
 local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 local results = require "gevent._imap"
+local unwind = require "gevent._unwind"
 
 local eventwait, semacquire = core.eventwait, core.semacquire
 
@@ -280,7 +281,7 @@ function Group:__close(err)
   if err == nil then
     self:join()
   else
-    self:kill(err)
+    unwind(err, self.kill, self, err)
   end
 end
 

@@ -4,6 +4,7 @@ local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"
+local unwind = require "gevent._unwind"
 
 local expected = misuse.expected
 
@@ -116,8 +117,8 @@ local function handlers(self)
   return list
 end
 
---- For classes below: waits for the handlers; false at the deadline.
-function StreamServer:_drain(deadline)
+-- Waits for the handlers; false at the deadline.
+local function drain(self, deadline)
   local running = handlers(self)
   local waiter <close> = core.multiwait(running)
   for _ = 1, #running do
@@ -153,6 +154,17 @@ local function killhandlers(self)
   end
 end
 
+--- For classes below: lets go of connections that need not be waited for; what
+-- it returns is closed when the handlers have been.
+function StreamServer:_leave() end
+
+-- For `<close>`, a list of a server: what stop must have done however it ends.
+local Stopped = {__close = function(list, err)
+  local self = list[1]
+  if err ~= nil then killhandlers(self) end
+  if self._ended then self._ended:start() end
+end}
+
 --- Stops accepting, waits for the handlers, then kills those that still run.
 -- @tparam[opt=1] number timeout seconds to wait
 function StreamServer:stop(timeout)
@@ -161,17 +173,18 @@ function StreamServer:stop(timeout)
   timeout = misuse.seconds(1, "stop", timeout) or STOP_TIMEOUT
   self.started, self.closed = false, true
   if self.socket then self.socket:close() end -- first: it needs no memory
+  local _stopped <close> = setmetatable({self}, Stopped)
   self:stop_accepting()
   sweep(self)
-  if not self:_drain(core.monotonic() + timeout) then
+  local _leaving <close> = self:_leave()
+  if not drain(self, core.monotonic() + timeout) then
     killhandlers(self)
-    self:_drain(core.monotonic() + STOP_TIMEOUT)
+    drain(self, core.monotonic() + STOP_TIMEOUT)
   end
-  if self._ended then self._ended:start() end
 end
 
 StreamServer.close = StreamServer.stop
-StreamServer.__close = function(self) self:stop() end
+function StreamServer:__close(err) unwind(err, self.stop, self) end
 
 -- Several processes -------------------------------------------------------------------
 

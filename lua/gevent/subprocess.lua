@@ -5,6 +5,7 @@
 local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 local nursery = require "gevent.nursery"
+local unwind = require "gevent._unwind"
 local waiting = require "gevent._wait"
 
 local PIPE, STDOUT, DEVNULL = -1, -2, -3
@@ -155,6 +156,11 @@ local function culprit(file, cwd)
   return cwd and not directory and cwd or file
 end
 
+-- A child that lack of memory has kept from its Popen must not run on.
+local Unheld = {__close = function(unheld)
+  if unheld.process then unheld.process:signal("SIGKILL") end
+end}
+
 local function start(command, opts, fname)
   local args = argumentsof(command, opts, fname)
   local env = environmentof(opts.env, fname)
@@ -166,6 +172,16 @@ local function start(command, opts, fname)
   if inherit then
     for i, fd in ipairs(opts.pass_fds or {}) do inherit[i] = core.fileno(fd) end
   end
+  local self = setmetatable({
+    args = command,
+    pid = 0,
+    stdin = streams.stdin,
+    stdout = streams.stdout,
+    stderr = streams.stderr,
+    _process = false,
+    _talk = false, -- of communicate: what went out and came in so far
+  }, Popen)
+  local unheld <close> = setmetatable({process = false}, Unheld)
   local process, message
   process, message, code = core.spawn_process(file, args, env, opts.cwd, fds,
     {inherit = inherit, detached = opts.start_new_session, uid = opts.uid, gid = opts.gid})
@@ -173,17 +189,10 @@ local function start(command, opts, fname)
     for _, stream in pairs(streams) do stream:close() end
     return nil, ("%s: %s"):format(culprit(file, opts.cwd), message), code
   end
-  local pid = process:pid()
-  local self = setmetatable({
-    args = command,
-    pid = pid,
-    stdin = streams.stdin,
-    stdout = streams.stdout,
-    stderr = streams.stderr,
-    _process = process,
-    _talk = false, -- of communicate: what went out and came in so far
-  }, Popen)
-  known[pid] = self
+  unheld.process = process
+  self._process, self.pid = process, process:pid()
+  known[self.pid] = self
+  unheld.process = false
   return self
 end
 
@@ -318,7 +327,7 @@ end
 
 function Popen.__close(self, err)
   if err ~= nil then self:kill() end
-  self:close()
+  unwind(err, self.close, self)
 end
 
 misuse.methods(Popen, "_process")

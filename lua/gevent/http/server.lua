@@ -8,7 +8,6 @@ local discard = require "gevent.http.request"
 local writeparts = require "gevent.http.response"
 
 local StreamServer = base.StreamServer
-local STOP_TIMEOUT = 1 -- seconds, as StreamServer's
 local FIRST_REQUEST = 0.2 -- seconds that stop leaves for it
 
 local COMPRESS_LEVEL = 5 -- of 1 to 9
@@ -136,19 +135,10 @@ end
 -- For `<close>`: a list of one greenlet.
 local Killed = {__close = function(list) list[1]:kill(nil, false) end}
 
-function Server:_drain(deadline)
-  local _closer <close> = setmetatable({core.spawn(closelater, self)}, Killed)
-  return StreamServer._drain(self, deadline)
-end
-
---- Stops accepting, closes idle connections, waits until the requests under way
--- are answered, then kills those that are not. Where a connection has not had
--- a request yet, the first one is probably on its way: a moment is left for it.
--- @tparam[opt=1] number timeout seconds to wait
-function Server:stop(timeout)
-  if self.closed then return end
-  if self._supervisor then return StreamServer.stop(self, timeout) end
-  timeout = misuse.seconds(1, "stop", timeout) or STOP_TIMEOUT
+-- For `stop`, which has stopped accepting and will wait until the requests under
+-- way are answered: closes idle connections. Where a connection has not had a
+-- request yet, the first one is probably on its way: a moment is left for it.
+function Server:_leave()
   self.stopping = true
   self._settings:stop()
   closeidle(self)
@@ -156,11 +146,10 @@ function Server:stop(timeout)
     local other = upgraded[sock]
     if other then other:_stop() end
   end
-  return StreamServer.stop(self, timeout)
+  return setmetatable({core.spawn(closelater, self)}, Killed)
 end
 
 misuse.methods(Server, "_active")
-Server.close = Server.stop
 
 -- Making --------------------------------------------------------------------------------
 
