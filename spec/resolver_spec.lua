@@ -195,7 +195,7 @@ describe("both resolvers", function()
       {"getaddrinfo", "#3.*'family'", "a", 80, {family = "ipx"}},
       {"getaddrinfo", "#3.*'family'", "a", 80, {family = 4}},
       {"getaddrinfo", "#3.*'type'", "a", 80, {type = "raw"}},
-      {"getaddrinfo", "#3.*'flags'", "a", 80, {flags = {}}},
+      {"getaddrinfo", "#3.*'flags'", "a", 80, {flags = 1}},
       {"gethostbyname", "#1"}, {"gethostbyname", "#1", 1},
       {"gethostbyname_ex", "#1", {}}, {"gethostbyaddr", "#1"},
       {"getfqdn", "#1", {}}, {"getnameinfo", "#1"}, {"getnameinfo", "#1", {}},

@@ -50,8 +50,12 @@ local function map(pool, fn, seqs)
   for items in zip(seqs, "map") do
     greenlets[#greenlets + 1] = pool:spawn(fn, table.unpack(items, 1, items.n))
   end
-  for i, greenlet in ipairs(greenlets) do list[i] = greenlet:get() end
-  list.n = #greenlets
+  local holes = false
+  for i, greenlet in ipairs(greenlets) do
+    list[i] = greenlet:get()
+    holes = holes or list[i] == nil
+  end
+  if holes then list.n = #greenlets end
   return list
 end
 
