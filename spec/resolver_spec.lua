@@ -187,6 +187,20 @@ describe("both resolvers", function()
     same("getaddrinfo", nil, 80, {flags = "canonname"})
   end)
 
+  it("take flags as words, as a list, and by the names they have in C", function()
+    for _, flags in ipairs {"numerichost,numericserv", {"AI_NUMERICHOST", "numericserv"},
+      {socket.AI_NUMERICHOST}, "AI_NUMERICHOST|AI_NUMERICSERV"} do
+      both(function(_, object)
+        local list = assert(object:getaddrinfo("127.0.0.1", 80, {flags = flags}))
+        assert.equal("127.0.0.1", list[1].host)
+        assert.equal("EAI_NONAME",
+          (select(3, object:getaddrinfo("localhost", 80, {flags = flags}))))
+        assert.same({"127.0.0.1", "80"},
+          {object:getnameinfo("127.0.0.1", 80, {"NI_NUMERICHOST", "numericserv"})})
+      end)
+    end
+  end)
+
   it("refuse alike what makes no sense", function()
     local calls = {
       {"getaddrinfo", "#1"}, {"getaddrinfo", "#1", {}, 80},
