@@ -80,6 +80,8 @@ local function checklistener(listener, remote)
   return listener
 end
 
+local BackdoorServer = server.subclass("BackdoorServer", server.StreamServer)
+
 --- Makes a server; a StreamServer.
 -- @function BackdoorServer
 -- @param listener as StreamServer's; a port alone is one of 127.0.0.1
@@ -97,9 +99,7 @@ local function new(listener, env, opts)
   listener = checklistener(listener, opts.remote)
   local banner = opts.banner or ("%s, gevent backdoor of %s; help() tells more\n")
     :format(_VERSION, socket.gethostname())
-  return server.StreamServer(listener, function(sock)
-    session(sock, env, banner)
-  end)
+  return BackdoorServer(listener, function(sock) session(sock, env, banner) end)
 end
 
 return {BackdoorServer = new}
