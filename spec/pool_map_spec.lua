@@ -180,6 +180,20 @@ for name, make in pairs(makers) do
         end
       end)
 
+      it("begins before it is asked, as far as maxsize permits", function()
+        local p, started = make(), 0
+        local next_item, _, _, job = p[how](p, function(x)
+          started = started + 1
+          return x
+        end, numbers(10), {maxsize = 2})
+        local _over <close> = job
+        helper.wait_all_blocked()
+        assert.equal(2, started)
+        next_item()
+        helper.wait_all_blocked()
+        assert.equal(3, started)
+      end)
+
       it("raises an item's error in its place, and goes on", function()
         local printed <close> = helper.capture_errors()
         local p = make()

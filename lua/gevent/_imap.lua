@@ -120,7 +120,6 @@ end
 
 -- What this greenlet waits for stays in its place if the wait is interrupted.
 local function take(job)
-  if not job.feeder then start(job) end
   local result = job.first or job.queue:get()
   if result ~= nil then
     if not result:ready() then
@@ -139,9 +138,7 @@ local function take(job)
   return nil
 end
 
-local Job = {__close = function(job)
-  if job.feeder then job.feeder:kill(nil, false) end
-end}
+local Job = {__close = function(job) job.feeder:kill(nil, false) end}
 
 local function imap(pool, fn, seqs, opts, ordered)
   checkcallable(fn, "imap")
@@ -157,8 +154,9 @@ local function imap(pool, fn, seqs, opts, ordered)
     running = 0, -- unordered: spawned and not done
     fed = false, -- the input has ended
     failed = false, failure = nil, -- the input raised
-    feeder = nil, -- its greenlet, from the first step on
+    feeder = nil, -- its greenlet
   }, Job)
+  start(job)
   return function() return take(job) end, nil, nil, job
 end
 
