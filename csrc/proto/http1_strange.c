@@ -4,9 +4,9 @@
 ** 501; else the line is malformed, 400. Decided byte by byte, so that the
 ** answer is the same wherever the input is cut. Owns nothing; for http1.c.
 */
-#include "http1_int.h"
+#include "proto/http1_int.h"
 
-#include "http1_chars.h"
+#include "proto/http1_chars.h"
 
 /* What comes next; from IN_TAIL on, which byte of the tail. */
 enum { IN_METHOD, AT_TARGET, IN_TARGET, IN_TAIL };
