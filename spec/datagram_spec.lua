@@ -48,6 +48,21 @@ describe("datagrams", function()
     assert.equal("EMSGSIZE", code)
   end)
 
+  it("may be empty, by sendto and by send", function()
+    local a <close>, b = socket.socketpair("unix", "dgram")
+    local _b <close> = b
+    assert.equal(0, a:send(""))
+    assert.equal("", (b:recv(10, 1)))
+    local here <close> = socket.socket("inet", "dgram")
+    local there <close> = socket.socket("inet", "dgram")
+    here:bind("127.0.0.1", 0)
+    assert.equal(0, there:sendto("", here:getsockname()))
+    assert.equal("", (here:recvfrom(10, 1)))
+    there:connect(here:getsockname())
+    assert.equal(0, there:send(""))
+    assert.equal("", (here:recvfrom(10, 1)))
+  end)
+
   it("may be longer over Unix sockets, for recv and recvfrom", function()
     local a, b = socket.socketpair("unix", "dgram")
     local _a <close> = a

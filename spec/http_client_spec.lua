@@ -409,6 +409,14 @@ helper.battery("http answer", function()
 end)
 
 describe("misuse", function()
+  it("is naming the options where they are no table", function()
+    for _, call in ipairs {
+      function() http.get("http://h/", 3) end, function() http.post("http://h/", "x", "y") end,
+    } do
+      assert.error_matches(call, "bad argument to 'request' %(table expected, got")
+    end
+  end)
+
   local cases = {
     {"url must be a string", {}},
     {"no scheme and host", {url = "localhost"}},

@@ -79,10 +79,13 @@ describe("io.popen", function()
       print(table.concat(lines, "|"))
       for a, b in io.popen("printf 'abcde'"):lines(1, 2) do print(a, b) end
 
-      local w = io.popen("cat", "w")
+      local copy = os.tmpname() -- the child must not print among us
+      local w = io.popen("cat >" .. copy, "w")
       print(w:write("written ", 12, " ", 1.5, "\n") == w, w:flush() == w, (w:setvbuf "full"))
       print(w:write "more\n" == w, (w:read()))
       print(w:close())
+      for line in io.lines(copy) do print(line) end
+      os.remove(copy)
       do
         local g <close> = io.popen "echo closed by its scope"
         print(g:read "a")

@@ -95,6 +95,7 @@ describe("LuaSec", function()
     local code = BEGIN .. BOTH .. [[
       local client, server, first = wrapped_pair()
       print(first, type(client), getmetatable(client).__name, client:want())
+      print(select("#", client:dohandshake()))
       print(client:receive())
       print(client:receive("*a", "pre"))
       print(client:send "one\ntwo\r\nthree", client:send("abcdef", 2, 3), client:getstats() == 0)
@@ -127,8 +128,15 @@ describe("LuaSec", function()
       local index, err, sent = client:send(("x"):rep(20000000))
       print(index, err, sent > 0 and sent < 20000000)
       client:close()
-      -- nobody that TLS knows
+      -- nobody is there any more: no signal ends the process
       local a, b = tcp_pair()
+      b:close()
+      a = ssl.wrap(a, client_config)
+      a:settimeout(1)
+      print((a:dohandshake()), (a:dohandshake()))
+      a:close()
+      -- nobody that TLS knows
+      a, b = tcp_pair()
       b:send "nonsense, and enough of it\n"
       a = ssl.wrap(a, client_config)
       a:settimeout(1)

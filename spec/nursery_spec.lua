@@ -69,6 +69,18 @@ describe("nursery", function()
     assert.same({"grandchild"}, log)
   end)
 
+  it("close is join, and may be called again", function()
+    local n, done = gevent.nursery(), false
+    n:spawn(function()
+      gevent.sleep(0.001)
+      done = true
+    end)
+    n:close()
+    assert.is_true(done)
+    n:close()
+    assert.has_error(function() n:spawn(print) end)
+  end)
+
   it("join is the end: true scope or not, and may be called again", function()
     local n = gevent.nursery()
     local g = n:spawn(gevent.sleep, 0.001)

@@ -36,11 +36,8 @@ local function counter(n, err)
   end
 end
 
---- `list` has these values and no others (a field n does not matter).
-local function expect_list(expected, list)
-  assert.equal(#expected, #list)
-  for i, value in ipairs(expected) do assert.equal(value, list[i]) end
-end
+--- `list` has these values and nothing else.
+local function expect_list(expected, list) assert.same(expected, list) end
 
 local function sorted(list)
   table.sort(list)
@@ -58,6 +55,12 @@ for name, make in pairs(makers) do
       end, {3, 2, 1}))
       helper.wait_all_blocked()
       assert.equal(0, #p)
+    end)
+
+    it("tells the number of results where some are nil", function()
+      local p = make()
+      local list = p:map(function(x) return x ~= 2 and x or nil end, numbers(3))
+      assert.same({1, nil, 3, n = 3}, list)
     end)
 
     it("takes an iterator function, and an empty sequence", function()
@@ -175,6 +178,20 @@ for name, make in pairs(makers) do
           end
           assert.equal(10, taken)
         end
+      end)
+
+      it("begins before it is asked, as far as maxsize permits", function()
+        local p, started = make(), 0
+        local next_item, _, _, job = p[how](p, function(x)
+          started = started + 1
+          return x
+        end, numbers(10), {maxsize = 2})
+        local _over <close> = job
+        helper.wait_all_blocked()
+        assert.equal(2, started)
+        next_item()
+        helper.wait_all_blocked()
+        assert.equal(3, started)
       end)
 
       it("raises an item's error in its place, and goes on", function()

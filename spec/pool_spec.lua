@@ -275,6 +275,14 @@ for _, kind in ipairs {"Group", "Pool"} do
       assert.is_string(printed:text())
     end)
 
+    it("close waits for all, and may be called again", function()
+      local p = make()
+      local g = p:spawn(gevent.sleep, 0.001)
+      p:close()
+      assert.is_true(g:ready())
+      p:close()
+    end)
+
     it("joins at the end of a scope", function()
       local done = 0
       do

@@ -263,6 +263,14 @@ describe("Queue", function()
     assert.matches("closed", tostring(q))
   end)
 
+  it("has no limit with a maxsize of 0 or less", function()
+    for _, size in ipairs {0, -1} do
+      local q = queue.Queue(size)
+      for i = 1, 100 do assert.is_true(q:put_nowait(i)) end
+      assert.is_false(q:full())
+    end
+  end)
+
   it("refuses bad arguments", function()
     local q = queue.Queue()
     for _, name in ipairs {"get", "peek"} do
@@ -271,7 +279,6 @@ describe("Queue", function()
     end
     expect_misuse("argument #%d", q.put, q, 1, -1)
     expect_misuse("argument #1", queue.Queue, "big")
-    expect_misuse("argument #1", queue.Queue, -1)
     expect_misuse("argument #2", queue.Queue, 1, 42)
     expect_misuse("Queue", q.get, {})
   end)

@@ -187,6 +187,20 @@ describe("both resolvers", function()
     same("getaddrinfo", nil, 80, {flags = "canonname"})
   end)
 
+  it("take flags as words, as a list, and by the names they have in C", function()
+    for _, flags in ipairs {"numerichost,numericserv", {"AI_NUMERICHOST", "numericserv"},
+      {socket.AI_NUMERICHOST}, "AI_NUMERICHOST|AI_NUMERICSERV"} do
+      both(function(_, object)
+        local list = assert(object:getaddrinfo("127.0.0.1", 80, {flags = flags}))
+        assert.equal("127.0.0.1", list[1].host)
+        assert.equal("EAI_NONAME",
+          (select(3, object:getaddrinfo("localhost", 80, {flags = flags}))))
+        assert.same({"127.0.0.1", "80"},
+          {object:getnameinfo("127.0.0.1", 80, {"NI_NUMERICHOST", "numericserv"})})
+      end)
+    end
+  end)
+
   it("refuse alike what makes no sense", function()
     local calls = {
       {"getaddrinfo", "#1"}, {"getaddrinfo", "#1", {}, 80},
@@ -195,7 +209,7 @@ describe("both resolvers", function()
       {"getaddrinfo", "#3.*'family'", "a", 80, {family = "ipx"}},
       {"getaddrinfo", "#3.*'family'", "a", 80, {family = 4}},
       {"getaddrinfo", "#3.*'type'", "a", 80, {type = "raw"}},
-      {"getaddrinfo", "#3.*'flags'", "a", 80, {flags = {}}},
+      {"getaddrinfo", "#3.*'flags'", "a", 80, {flags = 1}},
       {"gethostbyname", "#1"}, {"gethostbyname", "#1", 1},
       {"gethostbyname_ex", "#1", {}}, {"gethostbyaddr", "#1"},
       {"getfqdn", "#1", {}}, {"getnameinfo", "#1"}, {"getnameinfo", "#1", {}},

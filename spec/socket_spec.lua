@@ -468,8 +468,18 @@ describe("wait_read and wait_write", function()
   it("return an error for what is no descriptor", function()
     assert.same({nil, "EBADF"},
       {(socket.wait_read(12345)), (select(3, socket.wait_read(12345)))})
-    local file <close> = assert(io.open("/dev/zero"))
-    assert.error_matches(function() socket.wait_read(file) end, "argument #1")
+    for _, what in ipairs {-1, "x", {}} do
+      assert.error_matches(function() socket.wait_read(what) end, "argument #1")
+    end
+  end)
+
+  it("take what has a descriptor for it", function()
+    local a <close>, b = helper.pair()
+    b:send("x")
+    assert.is_true(socket.wait_read(a, 1))
+    assert.is_true(socket.wait_write(a, 1))
+    b:close()
+    assert.equal("EBADF", (select(3, socket.wait_read(b, 1))))
   end)
 end)
 

@@ -39,8 +39,8 @@ local AsyncResult = {}
 ---Sets the values; whoever waits gets them. A later call replaces them.
 function AsyncResult:set() end
 
----Sets an error, which `get` raises.
----@param err any any value but nil
+---Sets an error, which `get` raises; values that were set before win.
+---@param err any any value but nil; of an exception class, a new instance
 function AsyncResult:set_exception(err) end
 
 ---Has it been set?

@@ -98,6 +98,9 @@ function Group:imap_n() end
 ---The results one by one, in the order they come.
 function Group:imap_unordered() end
 
+---The end of the scope, as without an error: join.
+function Group:close() end
+
 ---Makes a group of the greenlets given.
 function M.newgroup() end
 

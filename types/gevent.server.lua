@@ -22,6 +22,10 @@ function StreamServer:start_accepting() end
 ---Leaves new connections in the system's queue.
 function StreamServer:stop_accepting() end
 
+---For classes below: lets go of connections that need not be waited for; what
+---it returns is closed when the handlers have been.
+function StreamServer:_leave() end
+
 ---Stops accepting, waits for the handlers, then kills those that still run.
 ---@param timeout? number seconds to wait
 function StreamServer:stop(timeout) end

@@ -185,6 +185,15 @@ static int lib_isinstance(lua_State *L) {
   return 1;
 }
 
+/* newexception(value) -> what to raise where it is asked for: of a class a new
+ * instance, else the value (private to the Lua half) */
+static int lib_newexception(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  gev_exc_instance(L);
+  return 1;
+}
+
 void gev_open_except(lua_State *L) {
   for (int kind = 0; kind < GEV_EXC_COUNT; kind++) {
     if (kind) gev_exc_class(L, GEV_EXC_ERROR);
@@ -197,4 +206,6 @@ void gev_open_except(lua_State *L) {
   lua_setfield(L, -2, "exception");
   lua_pushcfunction(L, lib_isinstance);
   lua_setfield(L, -2, "isinstance");
+  lua_pushcfunction(L, lib_newexception);
+  lua_setfield(L, -2, "newexception");
 }

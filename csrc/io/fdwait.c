@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/except.h"
+#include "io/file.h"
 
 static const int event_of[] = {[GEV_READ] = UV_READABLE,
                                [GEV_WRITE] = UV_WRITABLE};
@@ -256,20 +256,19 @@ static int wait_k(lua_State *L, int status, lua_KContext dir) {
  * may belong to a socket, or to another wait. */
 static int wait_for(lua_State *L, enum gev_dir dir) {
   struct gev_hub *h = gev_hub(L);
-  lua_Integer fd = luaL_checkinteger(L, 1);
+  int fd = gev_check_fd(L, 1);
   double timeout = gev_opttimeout(L, 2);
-  luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "not a descriptor");
   lua_settop(L, 2);
   struct waiter *w = lua_newuserdatauv(L, sizeof *w, 0);
   w->cls = &waiter_class;
   w->flags = -1;
-  w->original = (int)fd;
+  w->original = fd;
   w->witness.closing = original_closing;
   gev_list_init(&w->witness.link);
   gev_fd_init(&w->f, -1);
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_setmetatable(L, 3);
-  w->f.fd = fcntl((int)fd, F_DUPFD_CLOEXEC, 0);
+  w->f.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (w->f.fd < 0) return gev_fail(L, errno);
   int flags = fcntl(w->f.fd, F_GETFL);
   if (!(flags & O_NONBLOCK)) w->flags = flags;
@@ -280,7 +279,8 @@ static int wait_for(lua_State *L, enum gev_dir dir) {
   return n;
 }
 
-/* wait_read(fd [, timeout]) -> bool | nil, message, code */
+/* wait_read(fd [, timeout]) -> bool | nil, message, code. What has a
+ * descriptor, a socket or a file, may be given for it. */
 static int lib_wait_read(lua_State *L) { return wait_for(L, GEV_READ); }
 static int lib_wait_write(lua_State *L) { return wait_for(L, GEV_WRITE); }
 

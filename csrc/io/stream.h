@@ -31,6 +31,7 @@ struct gev_stream {
   bool vbuf_line;       /* and flush at each newline */
   bool unsent; /* the transport has taken more than is out: write again, with
                 * nothing if there is nothing, before a call is done */
+  bool messages; /* what send gets is one, even if empty: a datagram */
 };
 
 struct gev_stream_object {

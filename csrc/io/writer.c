@@ -389,7 +389,7 @@ static ssize_t send_once(lua_State *L, struct gev_stream *s) {
   ssize_t err = gev_stream_flush(s);
   if (err) return err;
   iov.iov_base = (void *)(uintptr_t)lua_tolstring(L, 2, &iov.iov_len);
-  return iov.iov_len ? s->ops->write(s, &iov, 1) : 0;
+  return iov.iov_len || s->messages ? s->ops->write(s, &iov, 1) : 0;
 }
 
 static int count_sent(lua_State *L, struct gev_hub *h, size_t sent) {

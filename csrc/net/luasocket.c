@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -334,6 +335,17 @@ static int lib_shutdown(lua_State *L) {
   return 0;
 }
 
+/* loaded(): SIGPIPE is ignored from now on, as where LuaSocket is loaded.
+ * LuaSec writes to its sockets by itself, and relies on that. A handler that
+ * somebody has set stays. */
+static int lib_loaded(lua_State *L) {
+  struct sigaction now;
+  (void)L;
+  if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+    signal(SIGPIPE, SIG_IGN);
+  return 0;
+}
+
 /* strerror(code) -> LuaSocket's words for an errno's name | nil */
 static int lib_strerror(lua_State *L) {
   int err = gev_errno(luaL_checkstring(L, 1));
@@ -366,6 +378,7 @@ static const luaL_Reg functions[] = {{"new", lib_new},
                                      {"setfamily", lib_setfamily},
                                      {"timeouts", lib_timeouts},
                                      {"shutdown", lib_shutdown},
+                                     {"loaded", lib_loaded},
                                      {"strerror", lib_strerror},
                                      {"checked", lib_checked},
                                      {"method", lib_method},

@@ -112,6 +112,7 @@ void gev_socket_open(lua_State *L, int idx, struct gev_socket *sock, int fd,
   sock->s.fd.fd = fd;
   sock->family = (int16_t)family;
   sock->type = (int16_t)type;
+  sock->s.messages = type == SOCK_DGRAM;
   push_class(L, family, type);
   lua_setmetatable(L, idx);
 }

@@ -153,31 +153,15 @@ void gev_h1_begin_trailers(struct gev_h1 *p)
   (void)llhttp_execute(&p->ll, line, sizeof line - 1);
 }
 
-/*
-** A method that llhttp does not know but that could be one is 501. Only what
-** was read up to the offending byte may count.
-*/
-static unsigned method_status(const struct gev_h1 *p, const char *at,
-                              const char *end)
-{
-  const char *bad = p->ll.error_pos;
-  bool some = p->len > 0 || bad > at;
-  if (bad < at || bad >= end) return 400;
-  if (!gev_h1_chars_are(p->buf, p->len, GEV_H1_TOKEN)) return 400;
-  if (!gev_h1_chars_are(at, (size_t)(bad - at), GEV_H1_TOKEN)) return 400;
-  if (gev_h1_char_is(*bad, GEV_H1_TOKEN)) return 501;
-  return *bad == ' ' && some ? 501 : 400;
-}
-
 /* Turns llhttp's refusal of the bytes at .. end into ours. */
 static enum gev_h1_event explain(struct gev_h1 *p, llhttp_errno_t err,
-                                 const char *at, const char *end)
+                                 const char **at, const char *end)
 {
   switch (err) {
     case HPE_USER:
       return GEV_H1_ERROR; /* refused by the callback */
     case HPE_INVALID_METHOD:
-      return gev_h1_refuse(p, method_status(p, at, end), "unknown method");
+      return gev_h1_strange_method(p, at, end);
     case HPE_PAUSED_H2_UPGRADE:
       return gev_h1_refuse(p, 505, "HTTP/2 preface");
     case HPE_INVALID_VERSION:
@@ -235,7 +219,7 @@ static enum gev_h1_event read_fields(struct gev_h1 *p, const char **at,
   if (err == HPE_PAUSED) {
     len = (uint32_t)(p->ll.error_pos - from);
   } else if (err != HPE_OK) {
-    return explain(p, err, from, from + len);
+    return explain(p, err, at, end);
   }
   if (len > 0) {
     if (!reserve(p, len)) return GEV_H1_ERROR;
@@ -266,12 +250,6 @@ static bool skip_blank(struct gev_h1 *p, const char **at, const char *end)
   return false;
 }
 
-/* The status for a method with this byte in place of the expected one. */
-static unsigned stray_status(char c)
-{
-  return c == ' ' || gev_h1_char_is(c, GEV_H1_TOKEN) ? 501 : 400;
-}
-
 /*
 ** QUERY is too new for some versions of llhttp: they are told of another
 ** method that says as little about the rest.
@@ -282,8 +260,7 @@ static enum gev_h1_event read_query(struct gev_h1 *p, const char **at,
   static const char method[] = "QUERY ", other[] = "GET ";
   if (!reserve(p, sizeof method)) return GEV_H1_ERROR;
   while (*at != end && p->len < sizeof method - 1) {
-    if (**at != method[p->len])
-      return gev_h1_refuse(p, stray_status(**at), "unknown method");
+    if (**at != method[p->len]) return gev_h1_strange_method(p, at, end);
     if (p->len == p->stop) return too_long(p);
     p->buf[p->len++] = *(*at)++;
     p->room--;
@@ -351,6 +328,7 @@ static enum gev_h1_event step(struct gev_h1 *p, const char **at,
   switch (p->state) {
     case GEV_H1_AT_START: return read_start(p, at, end);
     case GEV_H1_IN_QUERY: return read_query(p, at, end);
+    case GEV_H1_IN_STRANGE: return gev_h1_strange_line(p, at, end);
     case GEV_H1_IN_HEAD:
     case GEV_H1_IN_TRAILERS: return read_fields(p, at, end);
     case GEV_H1_IN_FIXED: return read_fixed(p, at, end);

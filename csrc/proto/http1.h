@@ -92,6 +92,7 @@ struct gev_h1 {
   uint8_t state;
   uint8_t blank; /* empty lines in front of the request, times 2, + CR */
   uint8_t digits; /* of the chunk size, so far */
+  uint8_t strange; /* where in the request line: http1_strange.c */
   uint32_t ext; /* bytes of chunk extensions, so far */
   uint32_t len; /* bytes of text in buf */
   uint32_t cap; /* size of buf */

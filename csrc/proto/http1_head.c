@@ -285,6 +285,8 @@ static bool check_framing(struct gev_h1 *p, const struct notes *n)
   if (p->content_length > p->limits->max_body)
     return refuse(p, 413, "body too large");
   p->has_body = p->chunked || p->content_length > 0;
+  if (p->has_body && p->method_len == 4 && !memcmp(p->buf, "HEAD", 4))
+    return refuse(p, 400, "HEAD with a body"); /* RFC 9110, 9.3.2 */
   p->keep_alive = !n->close && (p->minor > 0 || n->keep);
   p->upgrade = p->minor > 0 && n->to_upgrade && n->upgrades;
   p->expect_continue = p->minor > 0 && n->expects && p->has_body;

@@ -16,6 +16,7 @@ struct gev_h1_field {
 enum gev_h1_state {
   GEV_H1_AT_START, /* in front of a message; 0, as in a struct of zeros */
   GEV_H1_IN_QUERY, /* in the method that llhttp may not know */
+  GEV_H1_IN_STRANGE, /* in a request line without a method that we know */
   GEV_H1_IN_HEAD,
   GEV_H1_IN_FIXED, /* body of a known length */
   GEV_H1_IN_REST, /* body that ends with the connection */
@@ -53,6 +54,15 @@ bool gev_h1_check_trailers(struct gev_h1 *p);
 /* http1_target.c: check the target, and find its path and authority. */
 bool gev_h1_check_target(struct gev_h1 *p);
 bool gev_h1_is_host(const char *s, size_t len, bool port_needed);
+
+/*
+** http1_strange.c: refuses a line of which len bytes, a beginning of a method,
+** are in the buffer; then what follows them.
+*/
+enum gev_h1_event gev_h1_strange_method(struct gev_h1 *p, const char **at,
+                                        const char *end);
+enum gev_h1_event gev_h1_strange_line(struct gev_h1 *p, const char **at,
+                                      const char *end);
 
 /*
 ** http1_chunk.c: one event of a chunked body. In the state IN_TRAILERS it

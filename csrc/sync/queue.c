@@ -441,7 +441,7 @@ static void fill(lua_State *L, struct queue *q, int items) {
  * channel */
 static int lib_queue(lua_State *L) {
   lua_Integer maxsize = luaL_optinteger(L, 1, 0);
-  luaL_argcheck(L, maxsize >= 0, 1, "a size must not be negative");
+  if (maxsize < 0) maxsize = 0; /* no limit, as in gevent */
   if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TTABLE);
   bool channel = lua_toboolean(L, lua_upvalueindex(5));
   luaL_argcheck(L, !channel || lua_isnoneornil(L, 2), 2,

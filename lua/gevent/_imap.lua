@@ -49,8 +49,12 @@ local function map(pool, fn, seqs)
   for items in zip(seqs, "map") do
     greenlets[#greenlets + 1] = pool:spawn(fn, table.unpack(items, 1, items.n))
   end
-  for i, greenlet in ipairs(greenlets) do list[i] = greenlet:get() end
-  list.n = #greenlets
+  local holes = false
+  for i, greenlet in ipairs(greenlets) do
+    list[i] = greenlet:get()
+    holes = holes or list[i] == nil
+  end
+  if holes then list.n = #greenlets end
   return list
 end
 
@@ -115,7 +119,6 @@ end
 
 -- What this greenlet waits for stays in its place if the wait is interrupted.
 local function take(job)
-  if not job.feeder then start(job) end
   local result = job.first or job.queue:get()
   if result ~= nil then
     if not result:ready() then
@@ -134,9 +137,7 @@ local function take(job)
   return nil
 end
 
-local Job = {__close = function(job)
-  if job.feeder then job.feeder:kill(nil, false) end
-end}
+local Job = {__close = function(job) job.feeder:kill(nil, false) end}
 
 local OPTIONS = misuse.names "maxsize"
 
@@ -154,8 +155,9 @@ local function imap(pool, fn, seqs, opts, ordered)
     running = 0, -- unordered: spawned and not done
     fed = false, -- the input has ended
     failed = false, failure = nil, -- the input raised
-    feeder = nil, -- its greenlet, from the first step on
+    feeder = nil, -- its greenlet
   }, Job)
+  start(job)
   return function() return take(job) end, nil, nil, job
 end
 

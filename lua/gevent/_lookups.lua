@@ -41,13 +41,19 @@ local AI = {passive = true, canonname = true, numerichost = true, numericserv = 
   addrconfig = true}
 local NI = {numerichost = true, numericserv = true, dgram = true, namereqd = true}
 
+-- Flags as one string of words: given so, or as a list; with C's prefix and in
+-- any case, as the options of sockets are.
 local function checkflags(flags, known, fname)
+  if type(flags) == "table" then flags = table.concat(flags, " ") end
+  local words = {}
   for word in (flags or ""):gmatch "[^%s,|]+" do
-    if not known[word] then
+    local plain = word:lower():gsub("^[an]i_", "")
+    if not known[plain] then
       misuse.bad(3, fname, ("unknown flag \"%s\""):format(word))
     end
+    words[#words + 1] = plain
   end
-  return flags or ""
+  return table.concat(words, " ")
 end
 
 local OPTIONS = misuse.names "family type flags"
@@ -66,7 +72,7 @@ local function checkaddrinfo(host, port, opts)
   misuse.options(3, "getaddrinfo", opts, OPTIONS)
   checkoption(opts, "family", FAMILIES)
   checkoption(opts, "type", TYPES)
-  checkoption(opts, "flags")
+  if type(opts.flags) ~= "table" then checkoption(opts, "flags") end
   local flags = checkflags(opts.flags, AI, "getaddrinfo")
   return host, port, opts.family, opts.type or "stream", flags
 end
@@ -81,7 +87,7 @@ local function checknameinfo(host, port, flags)
     misuse.bad(2, "getnameinfo", expected("integer", port))
   elseif number < 0 or number > 65535 then
     misuse.bad(2, "getnameinfo", "a port is 0 to 65535")
-  elseif flags ~= nil and type(flags) ~= "string" then
+  elseif flags ~= nil and type(flags) ~= "string" and type(flags) ~= "table" then
     misuse.bad(3, "getnameinfo", expected("string", flags))
   end
   return host, number, checkflags(flags, NI, "getnameinfo")

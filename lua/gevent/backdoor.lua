@@ -81,6 +81,7 @@ local function checklistener(listener, remote)
   return listener
 end
 
+local BackdoorServer = server.subclass("BackdoorServer", server.StreamServer)
 local OPTIONS = misuse.names "remote banner"
 
 --- Makes a server; a StreamServer.
@@ -99,9 +100,7 @@ local function new(listener, env, opts)
   listener = checklistener(listener, opts.remote)
   local banner = opts.banner or ("%s, gevent backdoor of %s; help() tells more\n")
     :format(_VERSION, socket.gethostname())
-  return server.StreamServer(listener, function(sock)
-    session(sock, env, banner)
-  end)
+  return BackdoorServer(listener, function(sock) session(sock, env, banner) end)
 end
 
 return {BackdoorServer = new}

@@ -43,11 +43,11 @@ function AsyncResult:set(...)
   self._done:set()
 end
 
---- Sets an error, which `get` raises.
--- @param err any value but nil
+--- Sets an error, which `get` raises; values that were set before win.
+-- @param err any value but nil; of an exception class, a new instance
 function AsyncResult:set_exception(err)
   if err == nil then misuse.bad(1, "set_exception", "an error expected, got nil") end
-  self._values, self.value, self.exception = nil, nil, err
+  self.exception = core.newexception(err)
   self._done:set()
 end
 

@@ -125,6 +125,9 @@ function Nursery:__close(err)
   self._closed = true
 end
 
+--- The end of the scope: join.
+Nursery.close = Nursery.join
+
 function Nursery:__tostring()
   local n = 0
   for _ in pairs(self._children) do n = n + 1 end

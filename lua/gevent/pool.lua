@@ -285,6 +285,9 @@ function Group:__close(err)
   end
 end
 
+--- The end of the scope, as without an error: join.
+function Group:close() self:join() end
+
 function Group:__tostring()
   return ("<%s at %p size %d>"):format(getmetatable(self).__name, self, self._size)
 end

@@ -143,6 +143,18 @@ static const struct test cases[] = {
   CASE("less than that method", "Q / HTTP/1.1\r\n" HOST "\r\n", "!501"),
   CASE("zero in that method", "QU\0RY / HTTP/1.1\r\n" HOST "\r\n", "!400"),
   CASE("small letters in the method", "get / HTTP/1.1\r\n", "!501"),
+  CASE("HEAD with a body",
+       "HEAD / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx", "!400"),
+  CASE("HEAD in chunks", "HEAD / HTTP/1.1\r\n" HOST
+       "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "!400"),
+  CASE("HEAD without one", "HEAD / HTTP/1.1\r\n" HOST
+       "Content-Length: 0\r\n\r\n", "HEAD / 1 k [Host:h][Content-Length:0]{}."),
+  CASE("a word", "GARBAGE\r\n\r\n", "!400"),
+  CASE("text", "NOT HTTP AT ALL\r\n\r\n", "!400"),
+  CASE("unknown method, no target", "FLY  HTTP/1.1\r\n", "!400"),
+  CASE("unknown method, no version", "FLY /\r\n" HOST "\r\n", "!400"),
+  CASE("unknown method, bare LF", "FLY / HTTP/1.1\n" HOST "\r\n", "!400"),
+  CASE("query of other words", "Queen of hearts\r\n", "!400"),
   CASE("TLS", "\x16\x03\x01\x02", "!400"),
   CASE("zero in the method", "GE\0T / HTTP/1.1\r\n" HOST "\r\n", "!400"),
 

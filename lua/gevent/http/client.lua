@@ -192,6 +192,9 @@ local function request(self, opts)
 end
 
 local function copy(opts, more)
+  if opts ~= nil and type(opts) ~= "table" then
+    misuse("table expected, got %s", type(opts))
+  end
   local all = {}
   for name, value in pairs(opts or {}) do all[name] = value end
   for name, value in pairs(more) do all[name] = value end

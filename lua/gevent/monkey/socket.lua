@@ -44,7 +44,10 @@ local function provide(name, make_module)
   local ours = make_module({})
   saved.mark(name)
   saved.preloads[name] = saved.preloads[name] or package.preload[name]
-  package.preload[name] = function() return ours end
+  package.preload[name] = function()
+    ls.loaded()
+    return ours
+  end
   if loaded then package.loaded[name] = ours end
   return ours
 end

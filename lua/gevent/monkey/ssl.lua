@@ -70,7 +70,8 @@ function methods.dohandshake(connection, ...)
   local deadline = deadline_of(states[connection])
   while true do
     local ok, want = original.dohandshake(connection, ...)
-    if ok or not wait(connection, "reader", want, deadline) then return ok, want end
+    if ok then return ok end
+    if not wait(connection, "reader", want, deadline) then return ok, want end
   end
 end
 
