@@ -219,32 +219,7 @@ end)
 
 -- Descriptors ------------------------------------------------------------------------
 
--- The numbers of the descriptors that a child has; 3 is the directory itself.
-local function inherited(opts)
-  opts.stdout, opts.stdin, opts.stderr = PIPE, DEVNULL, DEVNULL
-  local p <close> = assert(Popen({"ls", "/proc/self/fd"}, opts))
-  local fds = {}
-  for fd in p:communicate():gmatch("%d+") do fds[#fds + 1] = tonumber(fd) end
-  return fds
-end
-
 describe("the descriptors of a child", function()
-  it("are those that it was given, and no others", function()
-    local open <close> = assert(io.open("/dev/null")) -- not close-on-exec
-    local a <close>, b = helper.pair()
-    local _b <close> = b
-    assert.same({0, 1, 2, 3}, inherited {})
-    local number = require "gevent._core".fileno(open)
-    local all = inherited {close_fds = false}
-    local found = false
-    for _, fd in ipairs(all) do found = found or fd == number end
-    assert.is_true(found, "its flag was changed")
-    local passed = inherited {pass_fds = {a}}
-    table.sort(passed)
-    assert.equal(a:fileno(), passed[#passed])
-    assert.same({0, 1, 2, 3}, inherited {})
-  end)
-
   it("may be files of io, of ours, sockets, numbers", function()
     local path = os.tmpname()
     local theirs = assert(io.open(path, "w"))

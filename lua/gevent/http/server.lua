@@ -133,6 +133,12 @@ end
 -- For `<close>`: a list of one greenlet.
 local Killed = {__close = function(list) list[1]:kill(nil, false) end}
 
+local function startcloser(self)
+  local list = setmetatable({false}, Killed)
+  list[1] = core.spawn(closelater, self)
+  return list
+end
+
 --- Stops accepting, closes idle connections, waits until the requests under way
 -- are answered, then kills those that are not. Where a connection has not had
 -- a request yet, the first one is probably on its way: a moment is left for it.
@@ -151,7 +157,9 @@ function Server:stop(timeout)
     local other = upgraded[sock]
     if other then other:_stop() end
   end
-  local _closer <close> = setmetatable({core.spawn(closelater, self)}, Killed)
+  local ok, closer = pcall(startcloser, self)
+  -- Without memory for it the server stops all the same; they have more time then.
+  local _closer <close> = ok and closer
   return StreamServer.stop(self, timeout)
 end
 
