@@ -4,9 +4,9 @@
 --
 -- `waits.kinds(tls)` lists them, those of TLS if `tls` is true: `{name=, make=}` and
 -- `closable` (it waits on an object that can be closed under it), `once` (the call cannot
--- be made again), `slow` (the object takes long to make), `light` (it needs no descriptor). `make()` gives `{call=, finish=}`
--- and, where it is closable, `sock`. Kinds of TLS need `waits.certificate`, `{cert=, key=}`,
--- two paths, when they are made.
+-- be made again), `slow` (the object takes long to make), `light` (it needs no
+-- descriptor). `make()` gives `{call=, finish=}` and, where it is closable, `sock`. Kinds of
+-- TLS need `waits.certificate`, `{cert=, key=}`, two paths, when they are made.
 
 local gevent = require "gevent"
 local event = require "gevent.event"

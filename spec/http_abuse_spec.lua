@@ -10,8 +10,6 @@ local function echo(req)
   return body and req.method .. " " .. req.path .. " " .. body
 end
 
-local GET = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-
 describe("a client", function()
   it("that stops inside a head gets 400", function()
     local server <close> = web.serve(echo)

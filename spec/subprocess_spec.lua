@@ -13,17 +13,6 @@ local pack = table.pack
 local Popen, PIPE = subprocess.Popen, subprocess.PIPE
 local STDOUT, DEVNULL = subprocess.STDOUT, subprocess.DEVNULL
 
---- How many children of this process have ended and were not waited for.
-local function zombies()
-  local n, self = 0, gos.getpid()
-  for name in lfs.dir("/proc") do
-    local stat = tonumber(name) and helper.slurp("/proc/" .. name .. "/stat")
-    local state, parent = (stat or ""):match("^.*%) (%S) (%d+)")
-    if state == "Z" and tonumber(parent) == self then n = n + 1 end
-  end
-  return n
-end
-
 -- A child that ends with code 7 when its input does.
 local function waiter()
   return assert(Popen("read line; exit 7", {stdin = PIPE}))
@@ -167,7 +156,7 @@ describe("Popen", function()
     for _, name in ipairs {"run", "call", "check_call", "check_output"} do
       assert.equal("ENOENT", (select(3, subprocess[name]({"/nonexistent/program"}))))
     end
-    assert.equal(0, zombies())
+    assert.equal(0, helper.zombies())
   end)
 
   it("refuses what is no command, no option", function()

@@ -196,10 +196,10 @@ describe("sockets that nobody refers to", function()
     local _, port = listener:getsockname()
     for i = 1, 300 do
       local client = assert(socket.create_connection("127.0.0.1", port))
-      local server = assert(listener:accept())
+      local other = assert(listener:accept())
       client:settimeout(0)
       client:recv(1)
-      server:setsockopt("linger", 0)
+      other:setsockopt("linger", 0)
       if i % 50 == 0 then
         collectgarbage()
         gevent.sleep(0)

@@ -6,11 +6,13 @@ local core = require "gevent.core"
 local gevent = require "gevent"
 local gos = require "gevent.os"
 local peer = require "helper_ws"
-local server = require "gevent.server"
+local servers = require "gevent.server"
 local slope = require "helper_slope"
 local socket = require "gevent.socket"
 local web = require "helper_http"
 local it = helper.it
+
+local DatagramServer, StreamServer = servers.DatagramServer, servers.StreamServer
 
 local function connect(srv)
   return assert(socket.create_connection(srv.host, srv.port))
@@ -18,7 +20,7 @@ end
 
 --- A started server on a port of its own, that does not wait when stopped.
 local function start(handle, opts)
-  local srv = server.StreamServer("127.0.0.1:0", handle, opts)
+  local srv = StreamServer("127.0.0.1:0", handle, opts)
   assert.is_true(srv:start())
   return srv, helper.defer(function() srv:stop(0) end)
 end
@@ -76,7 +78,7 @@ end
 
 places["a DatagramServer"] = function(handler)
   local n = 0
-  local srv = server.DatagramServer("127.0.0.1:0", function()
+  local srv = DatagramServer("127.0.0.1:0", function()
     local _ <close> = helper.defer(function() n = n + 1 end)
     handler()
   end)
@@ -326,7 +328,7 @@ end)
 slope.it("an error in a handler", function()
   local stream = gevent.get_hub().exception_stream
   gevent.get_hub().exception_stream = false
-  local srv = server.StreamServer("127.0.0.1:0", function() error({}) end,
+  local srv = StreamServer("127.0.0.1:0", function() error({}) end,
     {error_log = {write = function() end}})
   assert(srv:start())
   return function()

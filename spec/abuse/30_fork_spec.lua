@@ -1,13 +1,15 @@
 -- fork: the child goes on with a loop of its own, the parent as if nothing had
--- happened. waitpid: of what is ours, and nothing else.
+-- happened. A child process has no descriptors but those that it was given.
 
 local helper = require "helper"
+local fileobject = require "gevent.fileobject"
 local gevent = require "gevent"
 local gos = require "gevent.os"
+local socket = require "gevent.socket"
 local subprocess = require "gevent.subprocess"
 local it = helper.it
 
-local pack = table.pack
+local Popen, PIPE, DEVNULL = subprocess.Popen, subprocess.PIPE, subprocess.DEVNULL
 
 --- Runs a program that forks; it complains by assert, in both processes. Its
 -- first argument is how slow things may be. LeakSanitizer takes the parent's threads
@@ -312,5 +314,51 @@ describe("the child of a fork", function()
     local g = helper.spawn_blocked(function() return gevent.sleep(0.01) end)
     gos.reinit()
     assert.is_true(g:join(10))
+  end)
+end)
+
+-- Child processes --------------------------------------------------------------------
+
+-- The numbers of the descriptors that a child has; 3 is the directory itself.
+local function inherited(opts)
+  opts.stdout, opts.stdin, opts.stderr = PIPE, DEVNULL, DEVNULL
+  local p <close> = assert(Popen({"ls", "/proc/self/fd"}, opts))
+  local fds = {}
+  for fd in p:communicate():gmatch("%d+") do fds[#fds + 1] = tonumber(fd) end
+  return fds
+end
+
+describe("the descriptors of a child process", function()
+  it("are those that it was given, and no others", function()
+    local open <close> = assert(io.open("/dev/null")) -- not close-on-exec
+    local a <close>, b = helper.pair()
+    local _b <close> = b
+    assert.same({0, 1, 2, 3}, inherited {})
+    local number = require "gevent._core".fileno(open)
+    local all = inherited {close_fds = false}
+    local found = false
+    for _, fd in ipairs(all) do found = found or fd == number end
+    assert.is_true(found, "its flag was changed")
+    local passed = inherited {pass_fds = {a}}
+    table.sort(passed)
+    assert.equal(a:fileno(), passed[#passed])
+    assert.same({0, 1, 2, 3}, inherited {})
+  end)
+
+  it("are not the loop's, nor those of sockets, timers and files in use", function()
+    local a <close>, b = helper.pair()
+    local _b <close> = b
+    local listener <close> = assert(socket.create_server("127.0.0.1:0"))
+    local dgram <close> = assert(socket.socket("inet", "dgram"))
+    local file <close> = assert(fileobject.open("/dev/zero"))
+    local greenlets = {gevent.spawn(a.recv, a, 1), gevent.spawn(listener.accept, listener),
+      gevent.spawn(gevent.sleep, 60)}
+    assert(file:read(1) and dgram:bind("127.0.0.1", 0))
+    gevent.sleep(0.001)
+    for _ = 1, 3 do assert.same({0, 1, 2, 3}, inherited {}) end
+    for _, g in ipairs(greenlets) do assert.is_false(g:ready()) end
+    b:sendall("x")
+    assert.equal("x", greenlets[1]:get())
+    gevent.killall(greenlets)
   end)
 end)

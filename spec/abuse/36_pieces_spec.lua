@@ -2,8 +2,10 @@
 -- the way, the reads give the same, and a read that ends early loses nothing.
 
 local helper = require "helper"
+local faults = require "helper_faults"
 local gevent = require "gevent"
-local socket = require "gevent.socket"
+local peer = require "helper_ws"
+local web = require "helper_http"
 local it = helper.it
 
 local TIMED_OUT = {nil, "timed out", "timeout", n = 3}
@@ -218,6 +220,151 @@ describe("what was gathered", function()
   end)
 end)
 
--- Half-close ----------------------------------------------------------------
+-- HTTP --------------------------------------------------------------------------------
 
--- A peer that is gone, a peer that does not read ---------------------------
+local function echo(req)
+  local body = req:body()
+  return body and req.method .. " " .. req.path .. " " .. body
+end
+
+describe("requests", function()
+  local bytes = web.request("POST", "/a", "Transfer-Encoding: chunked\r\n")
+    .. "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: t\r\n\r\n" .. web.request("GET", "/b")
+    .. web.request("POST", "/c", nil, "body") .. "\r\n"
+    .. web.request("GET", "/d", "Connection: close\r\n")
+  local bodies = {"POST /a abcdefg", "GET /b ", "POST /c body", "GET /d "}
+
+  local function read_all(sock)
+    local list = {}
+    for i = 1, #bodies do list[i] = web.response(sock).body end
+    assert.is_true(web.is_closed(sock))
+    return list
+  end
+
+  it("mean the same at once and byte by byte", function()
+    local server <close> = web.serve(echo)
+    local whole <close> = web.connect(server)
+    assert(whole:sendall(bytes))
+    assert.same(bodies, read_all(whole))
+    local single <close> = web.connect(server)
+    for i = 1, #bytes do
+      assert(single:sendall(bytes:sub(i, i)))
+      gevent.sleep(0)
+    end
+    assert.same(bodies, read_all(single))
+  end)
+
+  it("mean the same cut anywhere", function()
+    local server <close> = web.serve(echo)
+    for cut = 1, #bytes - 1, 3 do
+      local sock <close> = web.connect(server)
+      assert(sock:sendall(bytes:sub(1, cut)))
+      gevent.sleep(0)
+      assert(sock:sendall(bytes:sub(cut + 1)))
+      assert.same(bodies, read_all(sock))
+    end
+  end)
+end)
+
+describe("a message of WebSocket", function()
+  it("means the same at once, byte by byte, and cut anywhere", function()
+    local masked = peer.masked
+    local bytes = masked(1, "h\u{e9}llo") .. masked(9, "ping") .. masked(2, "\0", {fin = false})
+      .. masked(9, "") .. masked(0, ("x"):rep(200)) .. masked(8, peer.closing(1000, "end"))
+    local function receive_all(pieces)
+      local ws <close>, sock = peer.pair()
+      local got = {}
+      local reader = gevent.spawn(function()
+        for data, kind in ws:messages() do got[#got + 1] = kind .. data end
+        got[#got + 1] = ws.close_code
+      end)
+      for _, piece in ipairs(pieces) do
+        helper.wait_all_blocked()
+        assert.is_true(sock:sendall(piece))
+      end
+      reader:get()
+      sock:close()
+      return got
+    end
+    local expected = {"texth\u{e9}llo", "binary\0" .. ("x"):rep(200), 1000}
+    assert.same(expected, receive_all {bytes})
+    assert.same(expected, receive_all(cut(bytes, 1)))
+    for at = 1, #bytes - 1, 5 do
+      assert.same(expected, receive_all {bytes:sub(1, at), bytes:sub(at + 1)})
+    end
+  end, {deadline = 20})
+end)
+
+-- The system ---------------------------------------------------------------------------
+
+describe("a network that moves a few bytes at a time", function()
+  local preload = faults.preload "pieces"
+  teardown(function() if preload then os.remove(preload) end end)
+
+  local function whole(name, program)
+    if not preload then return pending(name .. " (needs cc, plain)") end
+    it(name, function()
+      local code, out, err = helper.run_lua(faults.PRELUDE .. program .. " print 'ok'",
+        {env = {LD_PRELOAD = preload}})
+      assert.same({0, "ok\n", ""}, {code, out, err})
+    end, {deadline = 40})
+  end
+
+  whole("loses nothing", [[
+    local srv <close> = start()
+    local clients = {}
+    for i = 1, 10 do clients[i] = gevent.spawn(exchange, connect(srv), 5000) end
+    for _, client in ipairs(clients) do client:get() end
+  ]])
+
+  whole("gives send's count of what is out", [[
+    local a, b = socket.socketpair()
+    local text, at = ("0123456789"):rep(100), 1
+    gevent.spawn(function()
+      while at <= #text do
+        local n = assert(a:send(text:sub(at)))
+        assert(n >= 1 and n <= 7, n)
+        at = at + n
+      end
+      a:shutdown("w")
+    end)
+    assert(b:read("a") == text)
+  ]])
+
+  whole("keeps the order of what was buffered, files and the rest", [[
+    local a, b = socket.socketpair()
+    local file = io.tmpfile()
+    file:write(("from a file "):rep(50))
+    file:flush()
+    a:setvbuf("full", 300)
+    gevent.spawn(function()
+      for i = 1, 100 do assert(a:write(i, ",")) end
+      assert(a:sendfile(file) == 600)
+      for i = 1, 100 do assert(a:write(i, ";")) end
+      assert(a:sendv{"one", 2, "three"})
+      assert(a:sendall("four"))
+      a:write("the end")
+      a:close()
+    end)
+    local numbers = {}
+    for i = 1, 100 do numbers[i] = i end
+    assert(b:read("a") == table.concat(numbers, ",") .. ","
+      .. ("from a file "):rep(50) .. table.concat(numbers, ";") .. ";"
+      .. "one2threefourthe end")
+  ]])
+
+  whole("does not break a time-out: what is out is told", [[
+    local a, b = socket.socketpair()
+    a:settimeout(0)
+    local ok, _, code, sent = a:sendall(("x"):rep(10000))
+    assert(not ok and code == "timeout")
+    b:settimeout(0.01)
+    local got = 0
+    while true do
+      local data, _, failure = b:recv(100)
+      if not data then assert(failure == "timeout") break end
+      got = got + #data
+    end
+    assert(got == sent, got)
+  ]])
+end)
