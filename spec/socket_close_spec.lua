@@ -1,19 +1,11 @@
--- The end of sockets: close, detach and shutdown, also while others wait;
--- descriptors that are used again; sockets that nobody refers to; peers that
--- go half, orderly, or with a reset.
+-- A closed socket, and sockets after hub:destroy. What happens to those who wait while
+-- one is closed, to peers, to garbage is in abuse/.
 
 local helper = require "helper"
-local gevent = require "gevent"
 local socket = require "gevent.socket"
 local it = helper.it
 
 local function pack(...) return table.pack(...) end
-
-local function fill(sock)
-  sock:settimeout(0)
-  while sock:send(("x"):rep(65536)) do end
-  sock:settimeout(nil)
-end
 
 local function expect_closed(...)
   local results = pack(...)
@@ -81,7 +73,7 @@ describe("a closed socket", function()
   end)
 end)
 
-describe("the end of the process", function()
+describe("the end of the hub", function()
   it("by hub:destroy leaves sockets that can be used again", function()
     local code, out, err = helper.run_lua [[
       local gevent = require "gevent"

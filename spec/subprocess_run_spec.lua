@@ -1,8 +1,6 @@
--- Talking to child processes: communicate, run and its like; and many of them.
+-- Talking to child processes: communicate, run and its like.
 
 local helper = require "helper"
-local gevent = require "gevent"
-local lfs = require "lfs"
 local gos = require "gevent.os"
 local subprocess = require "gevent.subprocess"
 local it = helper.it
@@ -88,7 +86,7 @@ describe("run", function()
     assert.equal("so far\n", partial.stdout)
     assert.equal(-9, partial.returncode)
     assert.is_true(helper.now() - start < 30)
-    assert.equal(0, zombies())
+    assert.equal(0, helper.zombies())
   end)
 
   it("kills it when the greenlet is killed, or leaves by an error", function()
@@ -101,7 +99,7 @@ describe("run", function()
       error "out"
     end)
     assert.equal(-9, p.returncode)
-    assert.equal(0, zombies())
+    assert.equal(0, helper.zombies())
   end)
 
   it("as check_output, check_call and call", function()

@@ -3,7 +3,6 @@
 
 local helper = require "helper"
 local gevent = require "gevent"
-local lfs = require "lfs"
 local fileobject = require "gevent.fileobject"
 local gos = require "gevent.os"
 local subprocess = require "gevent.subprocess"

@@ -94,6 +94,10 @@ describe("a server closes the connection for", function()
     assert.same({431}, statuses_of("GET / HTTP/1.1\r\nX: " .. ("x"):rep(40000)))
   end)
 
+  it("CRLF without end", function()
+    assert.same({400}, statuses_of(("\r\n"):rep(1000)))
+  end)
+
   it("a head that comes a byte at a time, for longer than it may", function()
     local server <close> = web.serve(ok, {header_timeout = 0.1 * helper.scale})
     local drippers = {}

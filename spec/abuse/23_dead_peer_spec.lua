@@ -210,6 +210,23 @@ describe("a fault of the system", function()
 end)
 
 describe("a client that is gone", function()
+  it("at any moment disturbs nobody", function()
+    local printed <close> = helper.capture_errors()
+    local server <close> = web.serve(function(req) return "GET " .. req.path .. " " end)
+    local texts = {"", "GET", "GET / HTTP/1.1\r\n", web.request("GET", "/"),
+      web.request("POST", "/", "Content-Length: 10\r\n") .. "abc", "\r\n", "\0"}
+    for i = 1, 50 do
+      local sock = web.connect(server)
+      sock:sendall(texts[i % #texts + 1])
+      if i % 3 == 0 then sock:setsockopt("linger", 0) end
+      if i % 2 == 0 then gevent.sleep(0) end
+      sock:close()
+    end
+    assert.equal("GET /x ", web.ask(server, "GET", "/x").body)
+    helper.wait_until(function() return server._count == 0 end)
+    assert.equal("", printed:text())
+  end)
+
   it("is told to an HTTP handler that writes, and to nobody else", function()
     local printed <close> = helper.capture_errors()
     local result

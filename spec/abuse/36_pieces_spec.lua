@@ -256,11 +256,11 @@ describe("requests", function()
 
   it("mean the same cut anywhere", function()
     local server <close> = web.serve(echo)
-    for cut = 1, #bytes - 1, 3 do
+    for at = 1, #bytes - 1, 3 do
       local sock <close> = web.connect(server)
-      assert(sock:sendall(bytes:sub(1, cut)))
+      assert(sock:sendall(bytes:sub(1, at)))
       gevent.sleep(0)
-      assert(sock:sendall(bytes:sub(cut + 1)))
+      assert(sock:sendall(bytes:sub(at + 1)))
       assert.same(bodies, read_all(sock))
     end
   end)
