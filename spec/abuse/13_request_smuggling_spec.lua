@@ -4,6 +4,7 @@
 
 local gevent = require "gevent"
 local helper = require "helper"
+local slope = require "helper_slope"
 local web = require "helper_http"
 local it = helper.it
 
@@ -231,4 +232,11 @@ describe("the server refuses", function()
       for _, path in ipairs(paths) do assert.equal("/", path) end
     end)
   end
+end)
+
+slope.it("a request that is refused", function()
+  local server = web.serve(echo)
+  return function()
+    assert(#web.statuses(web.raw(server, refused[1][2])) == 1)
+  end, function() server:stop(0) end
 end)

@@ -7,6 +7,7 @@ local gevent = require "gevent"
 local gos = require "gevent.os"
 local http = require "gevent.http"
 local peer = require "helper_ws"
+local slope = require "helper_slope"
 local socket = require "gevent.socket"
 local subprocess = require "gevent.subprocess"
 local tls = require "helper_tls"
@@ -261,3 +262,16 @@ describe("a sendall of one long string", function()
     assert.same(TIMED_OUT, table.pack(b:recv(1, 0)))
   end)
 end)
+
+for _, name in ipairs {"TCP", "a Unix socket", "a pipe"} do
+  slope.it("a writer that is killed, over " .. name .. ",", function()
+    return function()
+      local g, finish = ways[name](function(write)
+        while write(PIECE) do assert(true) end
+      end)
+      gevent.sleep(0)
+      g:kill()
+      finish()
+    end
+  end, {times = 10})
+end

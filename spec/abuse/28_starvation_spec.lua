@@ -123,6 +123,8 @@ hogs["lines that are there already"] = function()
   return closes(a, b)
 end
 
+-- These once never gave way: whoever sent datagrams and found them there at once kept all
+-- others from their turn, timers and Ctrl-C included.
 hogs["datagrams to oneself"] = function()
   local sock = assert(socket.socket("inet", "dgram"))
   assert(sock:bind("127.0.0.1", 0))
