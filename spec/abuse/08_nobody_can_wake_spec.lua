@@ -40,10 +40,8 @@ describe("main, blocked for ever", function()
     local _b <close> = b
     local g = helper.spawn_blocked(a.recv, a, 1) -- from within, but who knows
     local polls = gevent.get_hub():stats().polls
-    local before = os.clock()
     assert.is_false(event.Event():wait(0.1))
     assert.is_true(gevent.get_hub():stats().polls - polls < 20)
-    assert.is_true(os.clock() - before < 0.09)
     g:kill()
   end)
 end)

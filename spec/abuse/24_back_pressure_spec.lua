@@ -121,7 +121,11 @@ ways["a WebSocket"] = function(begin)
   end
 end
 
+-- A sanitizer keeps freed memory back.
+local plain = (os.getenv "GEVENT_SPEC_MODE" or "plain") == "plain"
+
 local function rss()
+  if not plain then return 0 end
   local pages = (helper.slurp("/proc/self/statm") or "0 0"):match("^%d+ (%d+)")
   return tonumber(pages) * 4096
 end
@@ -141,11 +145,12 @@ describe("a GiB to a peer that does not read", function()
       end)
       local _ <close> = helper.defer(finish)
       local last
+      local rounds = 0
       repeat -- until no more goes in
-        last = written
+        last, rounds = written, rounds + 1
         gevent.sleep(0.005)
         helper.wait_all_blocked()
-      until written == last
+      until written == last and rounds >= 3
       assert.is_nil(ended)
       assert.is_true(written < 64 << 20, written)
       collectgarbage()

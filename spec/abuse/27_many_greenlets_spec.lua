@@ -39,8 +39,9 @@ describe("memory comes back to within 10 %", function()
 
   it("after 100,000 sleepers, half of them killed", function()
     local before, after, each = measure(scaled(100000), [[
+      local monotonic = require "gevent.time".monotonic
       local before, woken = used(), 0
-      local list = {}
+      local list, start = {}, monotonic()
       for i = 1, N do
         list[i] = gevent.spawn(function()
           gevent.sleep(i % 2 == 0 and 0.5 or 3600)
@@ -49,7 +50,8 @@ describe("memory comes back to within 10 %", function()
       end
       gevent.sleep(0)
       local each = (collectgarbage "count" - before) / N
-      assert(gevent.get_hub():stats().timers == N)
+      -- Where it takes that long to begin, some are awake again.
+      assert(gevent.get_hub():stats().timers == N or monotonic() - start > 0.5)
       local victims, others = {}, {}
       for i = 1, N do
         table.insert(i % 2 == 0 and others or victims, list[i])

@@ -225,7 +225,8 @@ hogs["a flood of connections"] = function()
   assert(srv:start())
   for _ = 1, 10 do
     busy(function()
-      assert(socket.create_connection("127.0.0.1", srv.port)):close()
+      local sock = socket.create_connection("127.0.0.1", srv.port)
+      if sock then sock:close() end
     end)
   end
   return function() srv:stop(0) end
