@@ -40,7 +40,7 @@ static ssize_t read_now(int fd, void *buf, size_t n) {
   return got;
 }
 
-/* Neither waits, but whoever calls them again and again is to let others run. */
+/* Neither waits; who calls them again and again is to let others run. */
 static const struct gev_waitop read_op = {"nb_read", false, NULL, NULL};
 static const struct gev_waitop write_op = {"nb_write", false, NULL, NULL};
 
