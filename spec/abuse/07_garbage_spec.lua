@@ -125,7 +125,7 @@ if tls.have "openssl" then
   end
 end
 
-local COSTLY = {["a process"] = 10, ["a thread pool"] = 10, ["TLS sockets"] = 10,
+local COSTLY = {["a process"] = 40, ["a thread pool"] = 10, ["TLS sockets"] = 10,
   ["a resolver with queries on their way"] = 2,
   ["an HTTP client with a connection"] = 2}
 
