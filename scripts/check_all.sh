@@ -43,7 +43,8 @@ check test "$make" test
 check asan "$make" asan
 check tsan "$make" tsan
 check gc "$make" gc
-check memerr env GEVENT_SPEC_MEMERR=all "$make" test SPEC=memerr
+check lua-memory env GEVENT_SPEC_MEMERR=all "$make" test SPEC=11_lua_out_of_memory
+check malloc env GEVENT_SPEC_MEMERR=all "$make" test SPEC=12_malloc_fails
 check slope env GEVENT_SPEC_REPEAT="$repeat" "$make" test SPEC=spec/abuse
 check fuzz "$make" fuzz
 check valgrind "$make" valgrind

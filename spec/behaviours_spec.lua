@@ -374,36 +374,3 @@ describe("fairness", function()
     assert.is_true(late < 0.5 * helper.scale, ("%g s late"):format(late))
   end)
 end)
-
-describe("joins and cycles", function()
-  it("two that join each other are a deadlock, which is told", function()
-    local a, b
-    a = gevent.spawn(function() b:join() end)
-    b = gevent.spawn(function() a:join() end)
-    local ok, err = pcall(gevent.joinall, {a, b})
-    assert.is_false(ok)
-    assert.is_true(gevent.isinstance(err, gevent.LoopExit))
-    assert.matches("join", tostring(err))
-    gevent.killall {a, b}
-  end, {deadline = false})
-
-  it("whoever joins may be killed while the other ends", function()
-    for _, first in ipairs {"end", "kill"} do
-      local gate = helper.gate()
-      local g = helper.spawn_blocked(gate.wait, gate)
-      local joiner = helper.spawn_blocked(g.join, g)
-      if first == "kill" then gevent.kill(joiner) end
-      gate:open()
-      if first == "end" then gevent.kill(joiner) end
-      g:join()
-      joiner:join()
-      assert.is_true(g.dead and joiner.dead)
-    end
-  end)
-
-  it("a member that joins its group waits for itself", function()
-    local group = pool.Group()
-    local g = group:spawn(function() return group:join(0.002) end)
-    assert.is_false((g:get()))
-  end)
-end)

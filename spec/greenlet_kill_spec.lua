@@ -253,58 +253,6 @@ describe("kill of a blocked greenlet", function()
   end)
 end)
 
-describe("kill of oneself", function()
-  it("is raised at that very call", function()
-    local after = false
-    local g
-    g = gevent.spawn(function()
-      g:kill()
-      after = true
-    end)
-    g:join()
-    assert.is_false(after)
-    expect_killed(g)
-  end)
-
-  it("with block=false is raised at the next blocking call", function()
-    local log = {}
-    local g
-    g = gevent.spawn(function()
-      g:kill(nil, false)
-      log[#log + 1] = "after kill"
-      gevent.sleep(0)
-      log[#log + 1] = "survived"
-    end)
-    g:join()
-    assert.same({"after kill"}, log)
-    expect_killed(g)
-  end)
-
-  it("with block=false does not harm one that ends first", function()
-    local g
-    g = gevent.spawn(function()
-      g:kill(nil, false)
-      return "done"
-    end)
-    g:join()
-    helper.wait_all_blocked()
-    assert.equal("done", g:get())
-  end)
-end)
-
-describe("kill of the main greenlet", function()
-  it("is misuse", function()
-    local main = gevent.getcurrent()
-    local ok, err = pcall(main.kill, main)
-    assert.is_false(ok)
-    assert.matches("main", tostring(err))
-    assert.is_false((gevent.spawn(function()
-      return pcall(main.kill, main)
-    end):get()))
-    gevent.sleep(0)
-  end)
-end)
-
 describe("throw", function()
   it("is a kill that does not wait", function()
     local trouble = {}

@@ -318,6 +318,17 @@ function helper.run_lua(code_or_file, opts)
   return process.run_lua(code_or_file, scaled)
 end
 
+--- How many children of this process have ended and were not waited for.
+function helper.zombies()
+  local n, self = 0, own_pid()
+  for name in lfs.dir("/proc") do
+    local stat = tonumber(name) and helper.slurp("/proc/" .. name .. "/stat")
+    local state, parent = (stat or ""):match("^.*%) (%S) (%d+)")
+    if state == "Z" and tonumber(parent) == self then n = n + 1 end
+  end
+  return n
+end
+
 --- A value for `local x <close>` that calls `fn` with the error or nil.
 function helper.defer(fn)
   return setmetatable({}, {__close = function(_, err) fn(err) end})

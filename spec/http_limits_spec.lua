@@ -22,11 +22,6 @@ describe("the limit", function()
       "Connection: close\r\n")))
   end)
 
-  it("of a line that never ends gives 414 or 431", function()
-    assert.same({414}, statuses({}, "GET /" .. ("x"):rep(40000)))
-    assert.same({431}, statuses({}, "GET / HTTP/1.1\r\nX: " .. ("x"):rep(40000)))
-  end)
-
   it("of the head gives 431", function()
     local opts = {max_header_bytes = 300}
     assert.same({431}, statuses(opts, web.request("GET", "/",

@@ -35,87 +35,6 @@ describe("get_hub", function()
   end)
 end)
 
-describe("LoopExit", function()
-  it("is raised in main when nothing can wake it", function()
-    local ok, err = pcall(function() helper.gate():wait() end)
-    assert.is_false(ok)
-    assert.is_true(gevent.isinstance(err, gevent.LoopExit))
-    assert.matches("would block forever", tostring(err))
-  end, NO_DEADLINE)
-
-  it("leaves the hub usable, again and again", function()
-    for _ = 1, 3 do
-      local gate = helper.gate()
-      assert.is_false((pcall(gate.wait, gate)))
-      gevent.sleep(0.001)
-      gate:open()
-      assert.is_true(gate:wait())
-    end
-  end, NO_DEADLINE)
-
-  it("lists each blocked greenlet: name, what it waits on, place", function()
-    local gate = helper.gate()
-    local function worker() gate:wait() end
-    local g = gevent.spawn(worker)
-    g.name = "stuck-one"
-    local h = gevent.spawn(worker)
-    h.name = "stuck-two"
-    local ok, err = pcall(g.join, g)
-    assert.is_false(ok)
-    local text = tostring(err)
-    assert.matches("stuck%-one", text)
-    assert.matches("stuck%-two", text)
-    assert.matches("hub_spec%.lua:%d+", text)
-    assert.matches("join", text)
-    gate:open()
-    gevent.joinall {g, h}
-  end, NO_DEADLINE)
-
-  it("does not end the greenlets that stay blocked", function()
-    local gate = helper.gate()
-    local g = gevent.spawn(gate.wait, gate)
-    assert.is_false((pcall(g.join, g)))
-    assert.is_false(g.dead)
-    gate:open()
-    assert.is_true(g:get())
-  end, NO_DEADLINE)
-
-  it("is raised through a generator in main", function()
-    local gco = require "gevent.coroutine"
-    local ok, err = pcall(gco.wrap(function() helper.gate():wait() end))
-    assert.is_false(ok)
-    assert.is_true(gevent.isinstance(err, gevent.LoopExit))
-  end, NO_DEADLINE)
-
-  it("does not come while a timer is pending", function()
-    local gate = helper.gate()
-    gevent.spawn_later(0.01, function() gate:open() end)
-    assert.is_true(gate:wait())
-  end, NO_DEADLINE)
-
-  it("names two that join each other", function()
-    local a, b
-    a = gevent.spawn(function() b:join() end)
-    b = gevent.spawn(function() a:join() end)
-    a.name, b.name = "left", "right"
-    local ok, err = pcall(a.join, a)
-    assert.is_false(ok)
-    assert.matches("left", tostring(err))
-    assert.matches("right", tostring(err))
-    gevent.killall {a, b}
-  end, NO_DEADLINE)
-
-  it("lists a thousand without harm", function()
-    local gate = helper.gate()
-    local list = {}
-    for i = 1, 1000 do list[i] = gevent.spawn(gate.wait, gate) end
-    local ok, err = pcall(gate.wait, gate)
-    assert.is_false(ok)
-    assert.is_string(tostring(err))
-    gevent.killall(list)
-  end, NO_DEADLINE)
-end)
-
 describe("an uncaught error", function()
   it("is printed once: traceback, then who failed with what", function()
     local printed <close> = helper.capture_errors()
@@ -440,32 +359,6 @@ describe("embedding", function()
 
   it("is not for greenlets", function()
     assert.is_false((gevent.spawn(pcall, hub.run, hub, "nowait"):get()))
-  end)
-end)
-
-describe("starvation", function()
-  it("of I/O and timers by sleep(0) loops does not happen", function()
-    local stop = false
-    local list = {}
-    for i = 1, 100 do
-      list[i] = gevent.spawn(function()
-        while not stop do gevent.sleep(0) end
-      end)
-    end
-    gevent.sleep(0.02)
-    stop = true
-    gevent.joinall(list)
-  end)
-
-  it("by callbacks that spawn callbacks does not happen", function()
-    local stop = false
-    local function again()
-      if not stop then gevent.spawn_raw(again) end
-    end
-    gevent.spawn_raw(again)
-    gevent.sleep(0.02)
-    stop = true
-    helper.wait_all_blocked()
   end)
 end)
 

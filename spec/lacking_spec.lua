@@ -1,5 +1,5 @@
--- Memory fails at a bad moment, which is brought about here: what spec/memerr_spec
--- found among thousands of moments.
+-- Memory fails at a bad moment, which is brought about here: what the rows 11 and 12 of
+-- spec/abuse found among thousands of moments.
 local helper = require "helper"
 local core = require "gevent._core"
 local gevent = require "gevent"

@@ -184,40 +184,6 @@ describe("the end of the script", function()
     assert.equal("end\nfinalizer\n", out)
   end)
 
-  it("is clean with a hundred greenlets in each kind of wait", function()
-    expect_run(0, "end\n", [[
-      local never = gate()
-      local stubborn = gevent.spawn(function()
-        while true do pcall(never.join, never) end
-      end)
-      local waits = {
-        function() gevent.sleep(60) end,
-        function() never:join() end,
-        function() never:join(60) end,
-        function() never:get() end,
-        function() gevent.joinall {never, never} end,
-        function() gevent.joinall({never}, 60) end,
-        function() stubborn:kill() end,
-        function() gevent.killall {stubborn} end,
-        function() gevent.with_timeout(60, never.join, never) end,
-        function() gco.wrap(never.join)(never) end,
-        function() local t <close> = gevent.Timeout.start_new(60)
-          never:join() end,
-        function() while true do gevent.sleep(0) end end,
-        function() local c <close> = gevent.spawn(gevent.sleep, 60) end,
-      }
-      for _, wait in ipairs(waits) do
-        for i = 1, 100 do
-          gevent.spawn(wait)
-          gevent.spawn_raw(wait)
-        end
-      end
-      for i = 1, 100 do gevent.spawn_later(60, print) end
-      for i = 1, 5 do gevent.sleep(0) end
-      say "end"
-    ]])
-  end)
-
   it("by an error keeps the exit code and the message", function()
     local code, out, err = run [[
       gevent.spawn(function()
@@ -235,84 +201,6 @@ describe("the end of the script", function()
   it("without any use of the hub is clean", function()
     expect_run(0, "", "")
     expect_run(0, "", "gevent.get_hub()")
-  end)
-end)
-
-describe("os.exit", function()
-  it("with close keeps its code in a greenlet, others blocked", function()
-    expect_run(7, "exiting\nclosed\n", [[
-      gevent.spawn(function()
-        local _ <close> = defer(function() say "closed" end)
-        gevent.sleep(60)
-      end)
-      gevent.spawn(function()
-        say "exiting"
-        os.exit(7, true)
-      end)
-      gevent.sleep(60)
-      say "never"
-    ]])
-  end)
-
-  it("without close keeps its code, too", function()
-    expect_run(8, "", [[
-      gevent.spawn(os.exit, 8)
-      gevent.sleep(60)
-    ]])
-  end)
-
-  it("works in main after blocking", function()
-    expect_run(9, "closed\n", [[
-      gevent.spawn(function()
-        local _ <close> = defer(function() say "closed" end)
-        gevent.sleep(60)
-      end)
-      gevent.sleep(0)
-      os.exit(9, true)
-    ]])
-  end)
-
-  it("works in a generator in a greenlet, in a link, in a rawlink", function()
-    for i, program in ipairs {
-      "gevent.spawn(gco.wrap(function() gevent.sleep(0) os.exit(N, true) end))",
-      "gevent.spawn(print and type, 1):link(function() os.exit(N, true) end)",
-      "gevent.spawn(type, 1):rawlink(function() os.exit(N, true) end)",
-      "gco.wrap(function() gevent.sleep(0) os.exit(N, true) end)()",
-    } do
-      expect_run(20 + i, "", program:gsub("N", 20 + i) .. "\ngevent.sleep(60)")
-    end
-  end)
-
-  it("works in a __close that a kill runs", function()
-    expect_run(5, "", [[
-      local g = gevent.spawn(function()
-        local _ <close> = defer(function() os.exit(5, true) end)
-        gevent.sleep(60)
-      end)
-      gevent.sleep(0)
-      g:kill()
-    ]])
-  end)
-
-  it("with true and false works", function()
-    expect_run(0, "", "gevent.spawn(os.exit, true, true) gevent.sleep(60)")
-    expect_run(1, "", "gevent.spawn(os.exit, false, true) gevent.sleep(60)")
-  end)
-end)
-
-describe("LoopExit at top level", function()
-  it("ends the script with a report", function()
-    local code, out, err = run [[
-      local g = gevent.spawn(function() gate():join() end)
-      g.name = "lonely"
-      g:join()
-      say "never"
-    ]]
-    assert.equal(1, code)
-    assert.equal("", out)
-    assert.matches("would block forever", err)
-    assert.matches("lonely", err)
-    assert.matches("join", err)
   end)
 end)
 

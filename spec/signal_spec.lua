@@ -204,34 +204,3 @@ describe("a handler of SIGINT", function()
     assert.equal("ready\ntrue\n", out)
   end)
 end)
-
-describe("a storm of signals", function()
-  it("loses no byte of what is served meanwhile, and no call sees EINTR", function()
-    local server_side, client = helper.pair()
-    local caught, sent = 0, 2000
-    local handler = gevent.signal_handler("USR1", function() caught = caught + 1 end)
-    local echo = gevent.spawn(function()
-      while true do
-        local line, _, code = server_side:read("L")
-        if not line then return code end
-        assert(server_side:sendall(line))
-      end
-    end)
-    local storm = gevent.spawn(function()
-      for i = 1, sent do
-        kill "USR1"
-        if i % 20 == 0 then gevent.sleep(0) end
-      end
-    end)
-    for i = 1, 500 do
-      assert(client:sendall(i .. "\n"))
-      assert.equal(tostring(i), client:read())
-    end
-    storm:get()
-    client:close()
-    assert.equal("closed", echo:get())
-    server_side:close()
-    wait_for(function() return caught == sent end)
-    handler:cancel()
-  end)
-end)

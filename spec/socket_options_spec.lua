@@ -167,3 +167,35 @@ describe("Nagle's algorithm", function()
     assert.is_true(client:getsockopt("TCP_NODELAY"))
   end)
 end)
+
+describe("constants", function()
+  it("are the words that stand for them", function()
+    local sock <close> = assert(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    assert.equal(socket.AF_INET, sock.family)
+    assert.equal(socket.SOCK_STREAM, sock.type)
+    assert.is_true(sock:setsockopt(socket.SO_REUSEADDR, true))
+    assert.is_true(sock:setsockopt(socket.TCP_NODELAY, true))
+    assert.is_true(sock:getsockopt(socket.TCP_NODELAY))
+    assert.equal(socket.ENOTCONN, (select(3, sock:shutdown(socket.SHUT_RDWR))))
+    assert.equal("EAI_NONAME", socket.EAI_NONAME)
+    assert.equal("ECONNREFUSED", socket.ECONNREFUSED)
+    assert.is_true(socket.SOMAXCONN > 0)
+    assert.is_table(socket.getaddrinfo(nil, 80, {flags =
+      socket.AI_PASSIVE .. " " .. socket.AI_NUMERICSERV}))
+    assert.is_nil(socket.UNKNOWN)
+  end)
+
+  it("name every option, as setsockopt knows it", function()
+    local sock <close> = assert(socket.socket("inet6"))
+    local n = 0
+    for name, word in pairs(socket) do
+      if name:find("^SO_") or name:find("^TCP_") or name:find("^IPV6_") then
+        n = n + 1
+        assert.equal(name, word)
+        local ok, err = pcall(sock.getsockopt, sock, word)
+        assert.is_true(ok or not err:find("invalid option"), err)
+      end
+    end
+    assert.is_true(n > 20)
+  end)
+end)

@@ -1,8 +1,6 @@
--- Talking to child processes: communicate, run and its like; and many of them.
+-- Talking to child processes: communicate, run and its like.
 
 local helper = require "helper"
-local gevent = require "gevent"
-local lfs = require "lfs"
 local gos = require "gevent.os"
 local subprocess = require "gevent.subprocess"
 local it = helper.it
@@ -10,17 +8,6 @@ local it = helper.it
 local pack = table.pack
 local Popen, PIPE, STDOUT = subprocess.Popen, subprocess.PIPE, subprocess.STDOUT
 local MIB = 1 << 20
-
---- How many children of this process have ended and were not waited for.
-local function zombies()
-  local n, self = 0, gos.getpid()
-  for name in lfs.dir("/proc") do
-    local stat = tonumber(name) and helper.slurp("/proc/" .. name .. "/stat")
-    local state, parent = (stat or ""):match("^.*%) (%S) (%d+)")
-    if state == "Z" and tonumber(parent) == self then n = n + 1 end
-  end
-  return n
-end
 
 describe("communicate", function()
   it("never deadlocks: a MiB both ways, on all pipes", function()
@@ -99,7 +86,7 @@ describe("run", function()
     assert.equal("so far\n", partial.stdout)
     assert.equal(-9, partial.returncode)
     assert.is_true(helper.now() - start < 30)
-    assert.equal(0, zombies())
+    assert.equal(0, helper.zombies())
   end)
 
   it("kills it when the greenlet is killed, or leaves by an error", function()
@@ -112,7 +99,7 @@ describe("run", function()
       error "out"
     end)
     assert.equal(-9, p.returncode)
-    assert.equal(0, zombies())
+    assert.equal(0, helper.zombies())
   end)
 
   it("as check_output, check_call and call", function()
@@ -136,58 +123,5 @@ describe("run", function()
     assert.same({nil, "timed out", "timeout"}, {result, message, code})
     assert.equal("x\n", all.stdout)
     assert.equal("timeout", (select(3, subprocess.call({"sleep", "60"}, {timeout = 0}))))
-  end)
-end)
-
-describe("many children", function()
-  it("in a row leave nothing behind", function()
-    local n = 1000 // helper.scale
-    for i = 1, n do
-      local p = assert(Popen({"true"}, {stdin = PIPE, stdout = PIPE}))
-      if i % 3 == 0 then
-        p:communicate()
-      elseif i % 3 == 1 then
-        p:close()
-      end -- and every third is forgotten
-      if i % 50 == 0 then collectgarbage() end
-    end
-    collectgarbage()
-    helper.wait_until(function() return zombies() == 0 end, 30)
-  end, {deadline = 120})
-
-  it("at once each end with their own code", function()
-    local list = {}
-    for i = 1, 100 do list[i] = assert(Popen("read x; exit " .. i, {stdin = PIPE})) end
-    for _, p in ipairs(list) do p.stdin:close() end
-    assert.equal(100, #gevent.wait(list))
-    for i = 1, 100 do assert.equal(i, list[i].returncode) end
-    assert.equal(0, zombies())
-  end, {deadline = 60})
-
-  it("that nobody holds are reaped when they end", function()
-    for _ = 1, 10 do assert(Popen("exit 1")) end
-    collectgarbage()
-    collectgarbage()
-    helper.wait_until(function() return zombies() == 0 end)
-  end)
-
-  it("of others are not reaped", function()
-    local theirs = assert(io.popen("exit 3"))
-    for _ = 1, 3 do subprocess.call {"true"} end
-    gevent.sleep(0.01)
-    assert.same({n = 3, nil, "exit", 3}, pack(theirs:close()))
-  end)
-
-  it("do not keep a program from ending", function()
-    local code, _, err = helper.run_lua [[
-      local subprocess = require "gevent.subprocess"
-      local quiet = {stdout = subprocess.DEVNULL, stderr = subprocess.DEVNULL}
-      subprocess.Popen({"sleep", "10"}, quiet)
-      require "gevent".spawn(subprocess.call, {"sleep", "10"}, quiet)
-      require "gevent".sleep(0)
-      print "end"
-    ]]
-    assert.equal("", err)
-    assert.equal(0, code)
   end)
 end)

@@ -3,7 +3,6 @@
 
 local helper = require "helper"
 local gevent = require "gevent"
-local lfs = require "lfs"
 local fileobject = require "gevent.fileobject"
 local gos = require "gevent.os"
 local subprocess = require "gevent.subprocess"
@@ -12,17 +11,6 @@ local it = helper.it
 local pack = table.pack
 local Popen, PIPE = subprocess.Popen, subprocess.PIPE
 local STDOUT, DEVNULL = subprocess.STDOUT, subprocess.DEVNULL
-
---- How many children of this process have ended and were not waited for.
-local function zombies()
-  local n, self = 0, gos.getpid()
-  for name in lfs.dir("/proc") do
-    local stat = tonumber(name) and helper.slurp("/proc/" .. name .. "/stat")
-    local state, parent = (stat or ""):match("^.*%) (%S) (%d+)")
-    if state == "Z" and tonumber(parent) == self then n = n + 1 end
-  end
-  return n
-end
 
 -- A child that ends with code 7 when its input does.
 local function waiter()
@@ -167,7 +155,7 @@ describe("Popen", function()
     for _, name in ipairs {"run", "call", "check_call", "check_output"} do
       assert.equal("ENOENT", (select(3, subprocess[name]({"/nonexistent/program"}))))
     end
-    assert.equal(0, zombies())
+    assert.equal(0, helper.zombies())
   end)
 
   it("refuses what is no command, no option", function()
@@ -219,32 +207,7 @@ end)
 
 -- Descriptors ------------------------------------------------------------------------
 
--- The numbers of the descriptors that a child has; 3 is the directory itself.
-local function inherited(opts)
-  opts.stdout, opts.stdin, opts.stderr = PIPE, DEVNULL, DEVNULL
-  local p <close> = assert(Popen({"ls", "/proc/self/fd"}, opts))
-  local fds = {}
-  for fd in p:communicate():gmatch("%d+") do fds[#fds + 1] = tonumber(fd) end
-  return fds
-end
-
 describe("the descriptors of a child", function()
-  it("are those that it was given, and no others", function()
-    local open <close> = assert(io.open("/dev/null")) -- not close-on-exec
-    local a <close>, b = helper.pair()
-    local _b <close> = b
-    assert.same({0, 1, 2, 3}, inherited {})
-    local number = require "gevent._core".fileno(open)
-    local all = inherited {close_fds = false}
-    local found = false
-    for _, fd in ipairs(all) do found = found or fd == number end
-    assert.is_true(found, "its flag was changed")
-    local passed = inherited {pass_fds = {a}}
-    table.sort(passed)
-    assert.equal(a:fileno(), passed[#passed])
-    assert.same({0, 1, 2, 3}, inherited {})
-  end)
-
   it("may be files of io, of ours, sockets, numbers", function()
     local path = os.tmpname()
     local theirs = assert(io.open(path, "w"))

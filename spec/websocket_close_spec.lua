@@ -68,14 +68,6 @@ describe("websocket close", function()
     sock:close()
   end)
 
-  it("gives up where there is no answer", function()
-    local ws, sock = peer.pair {close_timeout = SHORT}
-    assert.same(list(nil, "timed out", "timeout"), list(ws:close()))
-    assert.is_true(ws._stream.closed)
-    assert.is_true(ws:close())
-    sock:close()
-  end)
-
   it("gives up where nothing can be written", function()
     local ws, sock = peer.pair {close_timeout = SHORT}
     local sender = helper.spawn_blocked(ws.send, ws, ("x"):rep(20000000))
@@ -232,42 +224,6 @@ describe("the handler of a websocket", function()
     local sock <close> = peer.raw(server)
     sock:sendall(masked(1, "\xff") .. ("more"):rep(1000))
     assert.equal(1007, peer.read(sock).code)
-    assert.is_nil(peer.read(sock))
-  end)
-end)
-
-describe("a server that stops", function()
-  it("tells its websockets 1001", function()
-    local ended = {}
-    local server = peer.serve(function(ws)
-      local results = list(ws:receive())
-      ended[#ended + 1] = results
-    end)
-    local socks = {}
-    for i = 1, 3 do socks[i] = peer.raw(server) end
-    local client = peer.connect(server)
-    local stopper = gevent.spawn(server.stop, server, 5)
-    for _, sock in ipairs(socks) do
-      assert.equal(1001, peer.read(sock).code)
-      sock:sendall(masked(8, closing(1001)))
-      assert.is_nil(peer.read(sock))
-      sock:close()
-    end
-    assert.same(list(nil, "", "closed", 1001), list(client:receive()))
-    stopper:get()
-    assert.equal(4, #ended)
-    for _, results in ipairs(ended) do
-      assert.same(list(nil, "", "closed", 1001), results)
-    end
-  end)
-
-  it("waits no longer than its time-out for an answer", function()
-    local server = peer.serve(peer.echo)
-    local sock <close> = peer.raw(server)
-    local started = helper.now()
-    server:stop(0.02)
-    assert.is_true(helper.now() - started < 3 * helper.scale)
-    assert.equal(1001, peer.read(sock).code)
     assert.is_nil(peer.read(sock))
   end)
 end)

@@ -83,82 +83,6 @@ describe("websocket messages", function()
   end)
 end)
 
--- What is refused: name, bytes, code of the Close that answers.
-local REFUSED = {
-  {"an unmasked frame", frame(1, "x"), 1002},
-  {"a reserved bit", masked(1, "x", {rsv = 4}), 1002},
-  {"another", masked(1, "x", {rsv = 1}), 1002},
-  {"a reserved opcode", masked(3, "x"), 1002},
-  {"a reserved control opcode", masked(11, "x"), 1002},
-  {"a ping of 126 bytes", masked(9, ("x"):rep(126)), 1002},
-  {"a fragmented ping", masked(9, "x", {fin = false}), 1002},
-  {"a continuation of nothing", masked(0, "x"), 1002},
-  {"a message in a message", masked(1, "x", {fin = false}) .. masked(1, "y"), 1002},
-  {"a length of 2^63", "\x82\xff\x80\0\0\0\0\0\0\0", 1009},
-  {"2^63 - 1 bytes", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff1234", 1009},
-  {"too many bytes", masked(2, ("x"):rep(101)), 1009},
-  {"too many in fragments", masked(2, ("x"):rep(60), {fin = false})
-    .. masked(0, ("x"):rep(41)), 1009},
-  {"bad UTF-8", masked(1, "a\xff"), 1007},
-  {"bad UTF-8 over fragments", masked(1, "\xf0\x9f", {fin = false})
-    .. masked(0, "\x28"), 1007},
-  {"UTF-8 cut short", masked(1, "\xf0\x9f"), 1007},
-  {"a Close of one byte", masked(8, "\3"), 1002},
-  {"a Close with 1005", masked(8, closing(1005)), 1002},
-  {"a Close with 999", masked(8, closing(999)), 1002},
-  {"a Close with 2999", masked(8, closing(2999)), 1002},
-  {"a Close whose reason is not UTF-8", masked(8, closing(1000, "\xff")), 1007},
-}
-
-describe("websocket refuses", function()
-  for _, case in ipairs(REFUSED) do
-    local name, bytes, code = table.unpack(case)
-
-    it(name, function()
-      local ws <close>, sock = peer.pair {max_message = 100}
-      assert(sock:sendall(bytes))
-      local data, reason, what, got = ws:receive(5 * helper.scale)
-      assert.is_nil(data)
-      assert.is_true(#reason > 0)
-      assert.equal("closed", what)
-      assert.equal(code, got)
-      assert.same(list(nil, reason, "closed", code), received(ws))
-      assert.same(list(nil, reason, "closed", code), table.pack(ws:send("x")))
-      local answer = assert(peer.read_close(sock))
-      assert.equal(code, answer.code)
-      assert.is_nil(peer.read(sock)) -- half-closed, while it reads on
-      sock:close()
-      assert.is_true(ws:close())
-    end)
-  end
-
-  it("a masked frame from a server", function()
-    local ws <close>, sock = peer.pair {server = false}
-    assert(sock:sendall(masked(1, "x")))
-    assert.equal(1002, select(4, ws:receive()))
-    assert.equal(1002, peer.read_close(sock).code)
-    sock:close()
-  end)
-
-  it("one peer, and keeps its own promise to read on", function()
-    local ws <close>, sock = peer.pair()
-    assert(sock:sendall(masked(3, "x") .. ("y"):rep(100000)))
-    assert.equal(1002, select(4, ws:receive()))
-    for _ = 1, 20 do assert(sock:sendall(("z"):rep(10000))) end
-    assert.equal(1002, peer.read_close(sock).code)
-    sock:close()
-    assert.is_true(ws:close())
-  end)
-
-  it("to wait for ever for what it has refused", function()
-    local ws <close>, sock = peer.pair {close_timeout = SHORT}
-    assert(sock:sendall(masked(3, "x")))
-    assert.equal(1002, select(4, ws:receive()))
-    assert.is_true(ws:close())
-    helper.wait_until(function() return ws._stream.closed end)
-  end)
-end)
-
 describe("websocket pings", function()
   it("are answered in their order", function()
     local ws <close>, sock = peer.pair()
@@ -171,27 +95,6 @@ describe("websocket pings", function()
       assert.equal(10, pong.opcode)
       assert.equal("ping " .. i, pong.payload)
     end
-    sock:close()
-  end)
-
-  it("in a flood take no memory, and the last is answered", function()
-    local ws <close>, sock = peer.pair()
-    sock:setsockopt("rcvbuf", 4096)
-    ws._stream:setsockopt("sndbuf", 4096)
-    local reader = gevent.spawn(ws.receive, ws)
-    local all = {}
-    for i = 1, 500 do all[i] = masked(9, i .. ("."):rep(100)) end
-    all = table.concat(all)
-    for _ = 1, 10 do
-      sock:sendall(all)
-      assert.is_true(ws:_pending() < 10000)
-    end
-    sock:sendall(masked(9, "the last one"))
-    sock:setsockopt("rcvbuf", 1048576) -- small ones are slow
-    local pong
-    repeat pong = assert(peer.read(sock)) until pong.payload == "the last one"
-    sock:sendall(masked(1, "x"))
-    assert.same(list("x", "text"), list(reader:get()))
     sock:close()
   end)
 

@@ -154,12 +154,16 @@ void gev_fd_describe(lua_State *L, void *on) {
 static int give_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   gev_unpark(L, (struct gev_hub *)ctx);
-  return 1;
+  int n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return n;
 }
 
-int gev_fd_give(lua_State *L, struct gev_hub *h, const struct gev_waitop *op) {
-  if (!gev_must_yield(L, h)) return 1;
+int gev_fd_give(lua_State *L, struct gev_hub *h, const struct gev_waitop *op,
+                int n) {
+  if (!gev_must_yield(L, h)) return n;
   struct gev_greenlet *g = gev_park_begin(L, h, op);
+  lua_pushinteger(L, n);
   return gev_park_ready(L, h, g, op, NULL, (lua_KContext)h, give_k);
 }
 

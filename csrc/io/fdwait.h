@@ -108,9 +108,10 @@ static inline bool gev_must_yield(lua_State *L, struct gev_hub *h) {
          (L == h->L || lua_isyieldable(L)) && !gev_has_pending(h->current);
 }
 
-/* The value on the top is the result of `op`, which did not have to wait:
- * returns it, after the others' turn if the greenlet has had its slice. */
-int gev_fd_give(lua_State *L, struct gev_hub *h, const struct gev_waitop *op);
+/* The n values on the top are the results of `op`, which did not have to wait:
+ * returns them, after the others' turn if the greenlet has had its slice. */
+int gev_fd_give(lua_State *L, struct gev_hub *h, const struct gev_waitop *op,
+                int n);
 
 void gev_open_fdwait(lua_State *L, int hub);
 

@@ -121,7 +121,7 @@ static int poll_now(lua_State *L, struct poller *p, bool once,
     push_event(L, &events[i]);
     lua_rawseti(L, -2, i + 1);
   }
-  return gev_fd_give(L, gev_hub(L), &poll_op);
+  return gev_fd_give(L, gev_hub(L), &poll_op, 1);
 }
 
 static int poll_k(lua_State *L, int status, lua_KContext ctx) {

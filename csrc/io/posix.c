@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "io/fdwait.h"
 #include "io/file.h"
 #include "io/quiet.h"
 
@@ -39,6 +40,10 @@ static ssize_t read_now(int fd, void *buf, size_t n) {
   return got;
 }
 
+/* Neither waits; who calls them again and again is to let others run. */
+static const struct gev_waitop read_op = {"nb_read", false, NULL, NULL};
+static const struct gev_waitop write_op = {"nb_write", false, NULL, NULL};
+
 /* try_read(fd, n) -> data, "" at the end | nil, message, code */
 static int lib_try_read(lua_State *L) {
   int fd = check_open(L, 1);
@@ -49,7 +54,8 @@ static int lib_try_read(lua_State *L) {
   ssize_t got = read_now(fd, buf, n < GEV_SCRATCH ? (size_t)n : GEV_SCRATCH);
   if (got < 0) return gev_fail(L, errno);
   lua_pushlstring(L, buf, (size_t)got);
-  return 1;
+  gev_count_bytes(gev_hub(L), (size_t)got);
+  return gev_fd_give(L, gev_hub(L), &read_op, 1);
 }
 
 /* Where it would block, no more is written than has room for certain. */
@@ -74,7 +80,8 @@ static int lib_try_write(lua_State *L) {
   ssize_t put = write_now(fd, data, len);
   if (put < 0) return gev_fail(L, errno);
   lua_pushinteger(L, put);
-  return 1;
+  gev_count_bytes(gev_hub(L), (size_t)put);
+  return gev_fd_give(L, gev_hub(L), &write_op, 1);
 }
 
 /* make_nonblocking(fd) -> was it blocking? | nil, message, code */

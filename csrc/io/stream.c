@@ -131,7 +131,7 @@ static int recv_now(lua_State *L, struct gev_stream *s, bool once,
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
     gev_count_bytes(h, (size_t)got);
-    return gev_fd_give(L, h, &recv_op);
+    return gev_fd_give(L, h, &recv_op, 1);
   }
   if (!gev_stream_must_wait(got)) return gev_stream_fail(L, s, got);
   if (once) return gev_failtimeout(L);

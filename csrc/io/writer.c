@@ -395,7 +395,7 @@ static ssize_t send_once(lua_State *L, struct gev_stream *s) {
 static int count_sent(lua_State *L, struct gev_hub *h, size_t sent) {
   lua_pushinteger(L, (lua_Integer)sent);
   gev_count_bytes(h, sent);
-  return gev_fd_give(L, h, &send_op);
+  return gev_fd_give(L, h, &send_op, 1);
 }
 
 /* With `sent` bytes taken, all that is left is to see them out. */

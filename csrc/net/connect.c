@@ -167,7 +167,7 @@ static int accept_now(lua_State *L, struct gev_hub *h,
     struct gev_socket *conn = lua_touserdata(L, 3);
     gev_socket_open(L, 3, conn, fd, sock->family, sock->type);
     lua_pushvalue(L, 3);
-    return 1 + gev_addr_push(L, &a);
+    return gev_fd_give(L, h, &accept_op, 1 + gev_addr_push(L, &a));
   }
   if (errno != EAGAIN && errno != EWOULDBLOCK) return gev_fail(L, errno);
   if (once) return gev_failtimeout(L);

@@ -69,8 +69,12 @@ static int receive_now(lua_State *L, struct gev_socket *sock,
                        int64_t deadline) {
   struct gev_addr a;
   if (sock->s.fd.fd < 0) return gev_fail(L, EBADF);
-  if (push_message(L, sock, (size_t)lua_tointeger(L, 2), &a) >= 0)
-    return r->address ? 1 + gev_addr_push(L, &a) : 1;
+  ssize_t got = push_message(L, sock, (size_t)lua_tointeger(L, 2), &a);
+  if (got >= 0) {
+    int n = r->address ? 1 + gev_addr_push(L, &a) : 1;
+    gev_count_bytes(sock->s.hub, (size_t)got);
+    return gev_fd_give(L, sock->s.hub, &r->op, n);
+  }
   if (!would_block()) return gev_fail(L, errno);
   if (once) return gev_failtimeout(L);
   return gev_fd_wait(L, sock->s.hub, &sock->s.fd, GEV_READ, &r->op, deadline,
@@ -129,7 +133,8 @@ static int sendto_now(lua_State *L, struct gev_socket *sock, bool once,
   } while (put < 0 && errno == EINTR);
   if (put >= 0) {
     lua_pushinteger(L, put);
-    return 1;
+    gev_count_bytes(sock->s.hub, (size_t)put);
+    return gev_fd_give(L, sock->s.hub, &sendto_op, 1);
   }
   if (!would_block()) return gev_fail(L, errno);
   if (once) return gev_failtimeout(L);

@@ -155,7 +155,7 @@ static int send_now(lua_State *L, struct gev_socket *sock, struct bag *bag,
   if (put == GEV_WANT_WRITE) return gev_failtimeout(L);
   if (put < 0) return gev_stream_fail(L, &sock->s, put);
   lua_pushinteger(L, put);
-  return 1;
+  return gev_fd_give(L, sock->s.hub, &send_op, 1);
 }
 
 static int send_k(lua_State *L, int status, lua_KContext ctx) {
@@ -265,7 +265,9 @@ static int recv_now(lua_State *L, struct gev_socket *sock, bool once,
   ssize_t got = recv_once(sock, bag, buf, n, (int)lua_tointeger(L, 3), &lost);
   if (got >= 0) {
     lua_pushlstring(L, buf, (size_t)got);
-    return give(L, bag, lost);
+    int fds = bag->n, results = give(L, bag, lost);
+    if (fds) return results; /* nobody would close them if the state ended */
+    return gev_fd_give(L, sock->s.hub, &recv_op, results);
   }
   if (got != GEV_WANT_READ) return gev_stream_fail(L, &sock->s, got);
   if (once) return gev_failtimeout(L);

@@ -1,24 +1,8 @@
 -- What a process may find around it: a wall clock that jumps, a full disk, closed
 -- standard streams.
 local helper = require "helper"
+local faults = require "helper_faults"
 local it = helper.it
-
-local plain = (os.getenv "GEVENT_SPEC_MODE" or "plain") == "plain"
-
-local function succeeds(command)
-  return os.execute(command .. " >/dev/null 2>&1") == true
-end
-
---- Builds the library with the clock, where that can be done.
-local function build()
-  local path = os.tmpname()
-  local compile = "cc -shared -fPIC -o %s spec/c/preload/clock.c"
-  local use = "LD_PRELOAD=%s true 2>&1 | { ! grep -q .; }"
-  if plain and succeeds(compile:format(path)) and succeeds(use:format(path)) then
-    return path
-  end
-  os.remove(path)
-end
 
 local function runs(program, opts)
   local code, out, err = helper.run_lua(program .. " print 'ok'", opts)
@@ -26,7 +10,7 @@ local function runs(program, opts)
 end
 
 describe("a wall clock that jumps by an hour at each look", function()
-  local preload = build()
+  local preload = faults.preload "clock"
   teardown(function() if preload then os.remove(preload) end end)
 
   local function unmoved(name, program)

@@ -1,64 +1,12 @@
--- Many greenlets at once, and one after the other: no error, no depth, and the
--- memory comes back. Each measurement runs in a fresh interpreter, which
+-- A hundred thousand sleepers, a million timers, and greenlets one after the other: no
+-- error, and the memory comes back. Each measurement runs in a fresh interpreter, which
 -- prints what it found; hostile modes take smaller numbers.
 
 local helper = require "helper"
-local gevent = require "gevent"
+local scale = require "helper_scale"
 local it = helper.it
-
-local function scaled(n) return math.max(1000, math.floor(n / helper.scale)) end
-
--- Runs before each program: `used()` is the memory of the Lua state in KB,
--- `rss()` that of the process.
-local PRELUDE = [[
-  local gevent = require "gevent"
-  local N = tonumber(arg[1])
-  local function used()
-    for _ = 1, 3 do
-      gevent.spawn(gevent.sleep):join()
-      collectgarbage()
-    end
-    return collectgarbage "count"
-  end
-  local function rss()
-    local f <close> = io.open("/proc/self/statm")
-    if not f then return 0 end
-    f:read "n"
-    return f:read "n" * 4
-  end
-  local function stats_are_zero()
-    local stats = gevent.get_hub():stats()
-    for _, what in ipairs {"greenlets", "timers", "ready", "refs"} do
-      assert(stats[what] == 0, what .. " " .. stats[what])
-    end
-  end
-  -- Finished greenlets leave some coroutines, a fixed number, to new ones.
-  local first = {}
-  for i = 1, 300 do first[i] = gevent.spawn(gevent.sleep, 0) end
-  gevent.joinall(first)
-  first = nil
-]]
-
---- Runs the program; it prints "before after" in KB, and more if it likes.
-local function measure(n, program)
-  local code, out, err = helper.run_lua(PRELUDE .. program,
-    {args = {tostring(n)}, timeout = 60})
-  assert.equal(0, code, err)
-  assert.equal("", err)
-  local numbers = {}
-  for word in out:gmatch "%S+" do numbers[#numbers + 1] = tonumber(word) end
-  return table.unpack(numbers)
-end
-
--- With smaller numbers, tables stay below the size at which they are trimmed.
-local SLACK = helper.scale > 1 and 64 or 0
-
-local function expect_back(before, after)
-  assert.is_true(after <= before * 1.1 + SLACK,
-    ("%.0f KB, were %.0f"):format(after, before))
-end
-
-local NO_DEADLINE = {deadline = 100}
+local scaled, measure, expect_back = scale.scaled, scale.measure, scale.expect_back
+local NO_DEADLINE = scale.NO_DEADLINE
 
 describe("memory comes back to within 10 %", function()
   it("after a million of spawn and join", function()
@@ -91,8 +39,9 @@ describe("memory comes back to within 10 %", function()
 
   it("after 100,000 sleepers, half of them killed", function()
     local before, after, each = measure(scaled(100000), [[
+      local monotonic = require "gevent.time".monotonic
       local before, woken = used(), 0
-      local list = {}
+      local list, start = {}, monotonic()
       for i = 1, N do
         list[i] = gevent.spawn(function()
           gevent.sleep(i % 2 == 0 and 0.5 or 3600)
@@ -101,7 +50,8 @@ describe("memory comes back to within 10 %", function()
       end
       gevent.sleep(0)
       local each = (collectgarbage "count" - before) / N
-      assert(gevent.get_hub():stats().timers == N)
+      -- Where it takes that long to begin, some are awake again.
+      assert(gevent.get_hub():stats().timers == N or monotonic() - start > 0.5)
       local victims, others = {}, {}
       for i = 1, N do
         table.insert(i % 2 == 0 and others or victims, list[i])
@@ -181,64 +131,4 @@ describe("memory comes back to within 10 %", function()
     ]])
     expect_back(first, second)
   end, NO_DEADLINE)
-end)
-
-describe("depth", function()
-  it("spawn in spawn, 100,000 deep, in order", function()
-    expect_back(measure(scaled(100000), [[
-      local before, order = used(), 0
-      local function descend(n)
-        order = order + 1
-        assert(order == N - n + 1)
-        if n > 1 then gevent.spawn(descend, n - 1) end
-      end
-      gevent.spawn(descend, N)
-      gevent.wait()
-      assert(order == N)
-      local after = used()
-      stats_are_zero()
-      print(before, after)
-    ]]))
-  end, NO_DEADLINE)
-
-  it("each joins the next, 20,000 deep", function()
-    expect_back(measure(scaled(20000), [[
-      local before = used()
-      local function descend(n)
-        if n == 0 then return 0 end
-        return 1 + gevent.spawn(descend, n - 1):get()
-      end
-      assert(gevent.spawn(descend, N):get() == N)
-      local after = used()
-      stats_are_zero()
-      print(before, after)
-    ]]))
-  end, NO_DEADLINE)
-
-  it("links that spawn and link, 20,000 in a row", function()
-    expect_back(measure(scaled(20000), [[
-      local before, n = used(), 0
-      local finished = require("gevent.event").Event()
-      local function again()
-        n = n + 1
-        if n == N then return finished:set() end
-        gevent.spawn(function() end):link(again)
-      end
-      again()
-      finished:wait()
-      finished = nil
-      local after = used()
-      stats_are_zero()
-      print(before, after)
-    ]]))
-  end, NO_DEADLINE)
-
-  it("failures through nested nurseries, 100 deep", function()
-    local function descend(n)
-      local scope <close> = gevent.nursery()
-      if n == 0 then error("at the bottom", 0) end
-      scope:spawn(descend, n - 1)
-    end
-    assert.same({false, "at the bottom"}, {pcall(descend, 100)})
-  end)
 end)

@@ -122,3 +122,21 @@ describe("a thousand slow", function()
     helper.wait_until(function() return server._count == 0 end, 20)
   end, {deadline = 40})
 end)
+
+describe("many connections", function()
+  it("may stay idle while others are served", function()
+    local server <close> = web.serve(handler)
+    local idle = {}
+    for i = 1, 200 do idle[i] = web.connect(server) end
+    for _ = 1, 20 do
+      assert.equal("served", web.ask(server, "GET", "/").body)
+    end
+    for i, sock in ipairs(idle) do
+      assert(sock:sendall(web.request("GET", "/" .. i)))
+    end
+    for _, sock in ipairs(idle) do
+      assert.equal("served", web.response(sock).body)
+      sock:close()
+    end
+  end)
+end)

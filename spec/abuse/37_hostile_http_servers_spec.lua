@@ -1,11 +1,13 @@
--- Answers as bytes: what is accepted, what is refused, and that neither depends
--- on how they are cut; that no connection is used again out of step.
+-- Servers that are no good to the client: answers that are malformed, cut short, endless,
+-- bombs. An error, or a result that is bounded; it does not depend on how the bytes are cut,
+-- and no connection is used again out of step.
 
 local helper = require "helper"
 local gevent = require "gevent"
+local gzip = require "helper_gzip"
 local http = require "gevent.http"
 local origin = require "helper_origin"
-local gzip = require "helper_gzip"
+local slope = require "helper_slope"
 local it = helper.it
 
 --- The answer to a GET of a server that sends these bytes and closes, as
@@ -449,3 +451,19 @@ describe("a compressed body", function()
     assert.equal(70 * 1024 * 1024, total)
   end, {deadline = 30})
 end)
+
+for name, bytes in pairs {
+  ["an answer that is malformed"] = "HTTP/1.1 200 OK\nX: y\n\n",
+  ["an answer that is cut short"] = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx",
+  ["an answer that is too large"] = "HTTP/1.1 200 " .. ("x"):rep(100000),
+} do
+  slope.it(name, function()
+    local server = origin.sends(bytes)
+    return function()
+      assert(not http.get(server.url))
+      if #server.greenlets > 50 then -- which it keeps
+        server.greenlets, server.requests = {server.greenlets[1]}, {}
+      end
+    end, function() server:close() end
+  end, {times = 4})
+end

@@ -1,13 +1,15 @@
 -- fork: the child goes on with a loop of its own, the parent as if nothing had
--- happened. waitpid: of what is ours, and nothing else.
+-- happened. A child process has no descriptors but those that it was given.
 
 local helper = require "helper"
+local fileobject = require "gevent.fileobject"
 local gevent = require "gevent"
 local gos = require "gevent.os"
+local socket = require "gevent.socket"
 local subprocess = require "gevent.subprocess"
 local it = helper.it
 
-local pack = table.pack
+local Popen, PIPE, DEVNULL = subprocess.Popen, subprocess.PIPE, subprocess.DEVNULL
 
 --- Runs a program that forks; it complains by assert, in both processes. Its
 -- first argument is how slow things may be. LeakSanitizer takes the parent's threads
@@ -36,42 +38,6 @@ end
 local function it_with_threads(name, body)
   if os.getenv "GEVENT_SPEC_MODE" ~= "asan" then it(name, body) end
 end
-
--- A child that ends with code 7 when it is told to.
-local function forked()
-  local r, w = assert(gos.pipe())
-  local pid = assert(gevent.fork())
-  if pid == 0 then
-    gos.close(w)
-    pcall(gos.nb_read, r, 1, 60) -- whatever comes, it goes no further
-    os.exit(7)
-  end
-  gos.close(r)
-  return pid, function()
-    if w then gos.close(w) end
-    w = nil
-  end
-end
-
-helper.battery("waitpid", function()
-  local pid, let_go = forked()
-  return {
-    call = function(timeout)
-      if not pid then pid, let_go = forked() let_go() end
-      local ended, code = gos.waitpid(pid, timeout)
-      if not ended then return ended, code, "timeout" end
-      pid = nil
-      return code
-    end,
-    release = function() let_go() end,
-    takes_timeout = true,
-    expect = function(...) assert.same({n = 1, 7}, pack(...)) end,
-    cleanup = function()
-      let_go()
-      if pid then gos.waitpid(pid) end
-    end,
-  }
-end)
 
 describe("the child of a fork", function()
   it("has a hub that works: timers, greenlets, sockets, look-ups, files", function()
@@ -375,52 +341,48 @@ describe("the child of a fork", function()
   end)
 end)
 
-describe("waitpid", function()
-  it("gives the number and the returncode, once", function()
-    local pid = gos.fork()
-    if pid == 0 then os.exit(3) end
-    assert.same({n = 2, pid, 3}, pack(gos.waitpid(pid)))
-    assert.same({n = 3, nil, "no child process", "ECHILD"}, pack(gos.waitpid(pid)))
-    pid = gos.fork()
-    if pid == 0 then
-      gos.kill(gos.getpid(), "KILL")
-      os.exit(1)
-    end
-    assert.same({n = 2, pid, -9}, pack(gos.waitpid(pid)))
+-- Child processes --------------------------------------------------------------------
+
+-- The numbers of the descriptors that a child has; 3 is the directory itself.
+local function inherited(opts)
+  opts.stdout, opts.stdin, opts.stderr = PIPE, DEVNULL, DEVNULL
+  local p <close> = assert(Popen({"ls", "/proc/self/fd"}, opts))
+  local fds = {}
+  for fd in p:communicate():gmatch("%d+") do fds[#fds + 1] = tonumber(fd) end
+  return fds
+end
+
+describe("the descriptors of a child process", function()
+  it("are those that it was given, and no others", function()
+    local open <close> = assert(io.open("/dev/null")) -- not close-on-exec
+    local a <close>, b = helper.pair()
+    local _b <close> = b
+    assert.same({0, 1, 2, 3}, inherited {})
+    local number = require "gevent._core".fileno(open)
+    local all = inherited {close_fds = false}
+    local found = false
+    for _, fd in ipairs(all) do found = found or fd == number end
+    assert.is_true(found, "its flag was changed")
+    local passed = inherited {pass_fds = {a}}
+    table.sort(passed)
+    assert.equal(a:fileno(), passed[#passed])
+    assert.same({0, 1, 2, 3}, inherited {})
   end)
 
-  it("waits for any of fork's, and for none of the others", function()
-    local p = assert(subprocess.Popen("read x", {stdin = subprocess.PIPE}))
-    local theirs = assert(io.popen("exit 3"))
-    local first, let_first_go = forked()
-    local second, let_second_go = forked()
-    assert.same({nil, "timed out", "timeout", n = 3}, pack(gos.waitpid(-1, 0)))
-    let_second_go()
-    assert.same({n = 2, second, 7}, pack(gos.waitpid(-1)))
-    let_first_go()
-    assert.same({n = 2, first, 7}, pack(gos.waitpid(-1, 10 * helper.scale)))
-    assert.equal("ECHILD", (select(3, gos.waitpid(-1))))
-    assert.same({n = 3, nil, "exit", 3}, pack(theirs:close()))
-    p.stdin:close()
-    assert.same({n = 2, p.pid, 1}, pack(gos.waitpid(p.pid)))
-    assert.equal(1, p.returncode)
-  end)
-
-  it("knows what is no child", function()
-    assert.same({n = 3, nil, "no child process", "ECHILD"}, pack(gos.waitpid(1)))
-    for _, bad in ipairs {0, -2, 1.5, "x", {}} do
-      assert.error(function() gos.waitpid(bad) end)
-    end
-    assert.error(function() gos.waitpid(1, -1) end)
-  end)
-
-  it("is not needed: what has ended leaves no zombie", function()
-    local pid = gos.fork()
-    if pid == 0 then os.exit(2) end
-    helper.wait_until(function()
-      return not (helper.slurp("/proc/" .. pid .. "/stat") or ""):find "%) [^Z]"
-        and not (helper.slurp("/proc/" .. pid .. "/stat") or ""):find "%) Z"
-    end)
-    assert.same({n = 2, pid, 2}, pack(gos.waitpid(pid)))
+  it("are not the loop's, nor those of sockets, timers and files in use", function()
+    local a <close>, b = helper.pair()
+    local _b <close> = b
+    local listener <close> = assert(socket.create_server("127.0.0.1:0"))
+    local dgram <close> = assert(socket.socket("inet", "dgram"))
+    local file <close> = assert(fileobject.open("/dev/zero"))
+    local greenlets = {gevent.spawn(a.recv, a, 1), gevent.spawn(listener.accept, listener),
+      gevent.spawn(gevent.sleep, 60)}
+    assert(file:read(1) and dgram:bind("127.0.0.1", 0))
+    gevent.sleep(0.001)
+    for _ = 1, 3 do assert.same({0, 1, 2, 3}, inherited {}) end
+    for _, g in ipairs(greenlets) do assert.is_false(g:ready()) end
+    b:sendall("x")
+    assert.equal("x", greenlets[1]:get())
+    gevent.killall(greenlets)
   end)
 end)

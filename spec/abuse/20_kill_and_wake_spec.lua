@@ -13,7 +13,16 @@ local event = require "gevent.event"
 local lock = require "gevent.lock"
 local pool = require "gevent.pool"
 local queue = require "gevent.queue"
+local slope = require "helper_slope"
 local it = helper.it
+
+--- For `<close>`: closes all of them.
+local function closing(...)
+  local socks = {...}
+  return helper.defer(function()
+    for _, sock in ipairs(socks) do sock:close() end
+  end)
+end
 
 local TIMEOUT = 0.0005 * helper.scale -- of the first waiter
 
@@ -448,3 +457,78 @@ for name, make in pairs(makers) do
     end, {deadline = 60})
   end)
 end
+
+-- Sockets ---------------------------------------------------------------------------
+
+describe("a kill or a time-out in the turn in which data comes", function()
+  --- Two greenlets wait in the same poll: one for data, one that ends the first
+  -- when its own comes. Returns what the reader saw, and what was left.
+  local function race(reader_first, finish)
+    local a, b = helper.pair()
+    local c, d = helper.pair()
+    local _ <close> = closing(a, b, c, d)
+    local got = {}
+    local reader
+    local function receive()
+      got.data = a:recv(10)
+      gevent.sleep(0) -- a wait that was over when the kill came returns
+      gevent.sleep(0)
+      got.went_on = true
+    end
+    local function ender()
+      c:recv(10)
+      finish(reader)
+    end
+    reader = helper.spawn_blocked(receive)
+    local other = helper.spawn_blocked(ender)
+    local first, second = b, d
+    if not reader_first then first, second = d, b end
+    first:sendall("data")
+    second:sendall("data")
+    gevent.joinall {reader, other}
+    return got, a:recv(10, 0)
+  end
+
+  it("has one outcome, and loses nothing", function()
+    for _, reader_first in ipairs {true, false} do
+      for _ = 1, 20 do
+        local got, left = race(reader_first, function(reader)
+          gevent.kill(reader)
+        end)
+        assert.is_true((got.data == "data") ~= (left == "data"))
+        assert.is_nil(got.went_on)
+      end
+    end
+  end)
+
+  it("is data where that was there when the time was over", function()
+    for _ = 1, 50 do
+      local a, b = helper.pair()
+      local _ <close> = closing(a, b)
+      local got
+      local reader = gevent.spawn(function()
+        got = {a:recv(10, 0.002 * helper.scale)}
+      end)
+      gevent.sleep(0)
+      b:sendall("data")
+      local until_then = os.clock() + 0.003 * helper.scale
+      while os.clock() < until_then do end -- both are due in the next poll
+      reader:join()
+      local left = a:recv(10, 0)
+      assert.is_true((got[1] == "data") ~= (left == "data"))
+    end
+  end)
+end)
+
+slope.it("a kill and data in one turn", function()
+  return function()
+    local a, b = helper.pair()
+    local reader = gevent.spawn(a.recv, a, 1)
+    gevent.sleep(0)
+    b:sendall("x")
+    reader:kill(nil, false)
+    reader:join()
+    a:close()
+    b:close()
+  end
+end)

@@ -3,6 +3,7 @@
 local helper = require "helper"
 local dns = require "helper_dns"
 local gevent = require "gevent"
+local slope = require "helper_slope"
 local it = helper.it
 
 local A = {family = "inet"}
@@ -337,3 +338,18 @@ describe("a child made by fork", function()
     assert.same({0, "10.0.0.1\nchild 10.0.0.2\n0\t10.0.0.2\n", ""}, {code, out, err})
   end)
 end)
+
+slope.it("a query that is killed, and one that nobody answers in time", function()
+  local server = dns.serve(function() end)
+  local ares = dns.ares(server, {timeout = 60})
+  return function()
+    local g = gevent.spawn(ares.getaddrinfo, ares, "host.example", 80)
+    gevent.sleep(0)
+    g:kill()
+    gevent.with_timeout(0.0002, ares.getaddrinfo, ares, "host.example", 80)
+    server.queries = {}
+  end, function()
+    ares:close()
+    server:close()
+  end
+end, {times = 2})
