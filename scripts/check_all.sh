@@ -43,8 +43,9 @@ check test "$make" test
 check asan "$make" asan
 check tsan "$make" tsan
 check gc "$make" gc
-check lua-memory env GEVENT_SPEC_MEMERR=all "$make" test SPEC=11_lua_out_of_memory
-check malloc env GEVENT_SPEC_MEMERR=all "$make" test SPEC=12_malloc_fails
+for row in 11_lua_out_of_memory 12_malloc_fails; do
+  check $row env GEVENT_SPEC_MEMERR=all "$make" test SPEC=$row
+done
 check slope env GEVENT_SPEC_REPEAT="$repeat" "$make" test SPEC=spec/abuse
 check fuzz "$make" fuzz
 check valgrind "$make" valgrind
