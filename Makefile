@@ -24,7 +24,7 @@ PKG_CONFIG ?= pkg-config
 SPEC ?=
 ARGS ?=
 FUZZ_TIME ?= 20
-export SPEC FUZZ_TIME FUZZ PKG_CONFIG
+export SPEC FUZZ_TIME FUZZ_SEED FUZZ PKG_CONFIG
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
   -Wconversion $(WERROR)

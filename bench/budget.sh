@@ -13,7 +13,7 @@ LUA=${LUA:-lua5.4}
 known='switch spawn pingpong echo http_hello http_pipelined ws_echo'
 
 if ! command -v valgrind >/dev/null; then
-  echo 'budget: not checked, valgrind is missing'
+  echo 'SKIPPED: budget: valgrind is missing'
   exit 0
 fi
 
@@ -93,7 +93,7 @@ fi
 
 was=$(sed -n '3s/^# //p' $noted) now=$(versions)
 if [ "$was" != "$now" ]; then
-  echo 'budget: not checked, the instructions noted are those of other versions'
+  echo 'SKIPPED: budget: the instructions noted are those of other versions'
   echo "  noted: $was"
   echo "  here:  $now"
   exit 0

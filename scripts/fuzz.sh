@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs each fuzzer of build/fuzz/bin (FUZZ: those of that name only) for
 # FUZZ_TIME seconds, as many at a time as there are processors. What it finds of
-# new inputs is kept in build/fuzz/corpus, crashes land in build/fuzz.
+# new inputs is kept in build/fuzz/corpus, crashes land in build/fuzz. With
+# FUZZ_SEED, a number, two runs try the same, as far as either comes.
 
 set -u
 
@@ -32,6 +33,7 @@ run() { # PROGRAM
   mkdir -p "$found"
   test -d "$given" || given=
   ASAN_OPTIONS=detect_leaks=$leaks "$1" -detect_leaks="$leaks" \
+    -seed="${FUZZ_SEED:-0}" \
     -max_total_time="${FUZZ_TIME:-20}" -timeout=60 -rss_limit_mb=1500 \
     -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" \
     "$found" ${given:+"$given"} >"$log" 2>&1
