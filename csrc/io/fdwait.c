@@ -159,9 +159,8 @@ static int give_k(lua_State *L, int status, lua_KContext ctx) {
   return n;
 }
 
-int gev_fd_give(lua_State *L, struct gev_hub *h, const struct gev_waitop *op,
-                int n) {
-  if (!gev_must_yield(L, h)) return n;
+int gev_fd_give_turn(lua_State *L, struct gev_hub *h,
+                     const struct gev_waitop *op, int n) {
   struct gev_greenlet *g = gev_park_begin(L, h, op);
   lua_pushinteger(L, n);
   return gev_park_ready(L, h, g, op, NULL, (lua_KContext)h, give_k);

@@ -110,8 +110,12 @@ static inline bool gev_must_yield(lua_State *L, struct gev_hub *h) {
 
 /* The n values on the top are the results of `op`, which did not have to wait:
  * returns them, after the others' turn if the greenlet has had its slice. */
-int gev_fd_give(lua_State *L, struct gev_hub *h, const struct gev_waitop *op,
-                int n);
+int gev_fd_give_turn(lua_State *L, struct gev_hub *h,
+                     const struct gev_waitop *op, int n);
+static inline int gev_fd_give(lua_State *L, struct gev_hub *h,
+                              const struct gev_waitop *op, int n) {
+  return gev_must_yield(L, h) ? gev_fd_give_turn(L, h, op, n) : n;
+}
 
 void gev_open_fdwait(lua_State *L, int hub);
 

@@ -8,7 +8,8 @@
 
 #include "proto/http_conn.h"
 
-enum { HOLD_MAX = 16384 }; /* bytes held of a connection */
+/* Bytes held of a connection at most, and what they get room for at first. */
+enum { HOLD_MAX = 16384, HOLD_MIN = 4096 };
 
 bool gev_http_hold(lua_State *L, struct gev_http_head *o, int text) {
   struct gev_http_conn *c = o->c;
@@ -17,7 +18,8 @@ bool gev_http_hold(lua_State *L, struct gev_http_head *o, int text) {
   if (!c->body_done || c->close || c->s->unsent || c->s->out.data ||
       gev_bytes_count(&c->held) + head + len > HOLD_MAX)
     return false;
-  char *room = gev_bytes_room(&c->held, head + len);
+  size_t least = c->held.data || head + len > HOLD_MIN ? head + len : HOLD_MIN;
+  char *room = gev_bytes_room(&c->held, least);
   if (!room) return false;
   memcpy(room, o->base, head);
   if (text) memcpy(room + head, lua_tostring(L, text), len);
