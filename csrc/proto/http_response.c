@@ -27,7 +27,7 @@ static void drop(struct gev_http_conn *c, size_t n) {
   k = n < have ? n : have;
   c->text_off += k;
   n -= k;
-  c->tail += n;
+  if (n) c->tail += n;
   c->tail_len -= n;
 }
 
