@@ -49,6 +49,18 @@ function makers.Popen(gate)
   return process
 end
 
+-- What setvbuf has collected cannot be written before the gate is opened.
+makers["a stream"] = function(gate)
+  local sock, peer = helper.pair()
+  sock:settimeout(0)
+  while sock:send(("x"):rep(100000)) do end
+  sock:settimeout(nil)
+  assert(sock:setvbuf("full", 1000))
+  assert(sock:write "y")
+  gate:link(function() peer:close() end)
+  return sock
+end
+
 function makers.WebSocket(gate)
   local srv = http.Server("127.0.0.1:0", function(req, res)
     websocket.upgrade(req, res)
