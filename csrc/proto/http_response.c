@@ -62,13 +62,8 @@ ssize_t gev_http_flush(lua_State *L, struct gev_http_conn *c) {
 /* The head is in c->out already: what is in it is written from there. */
 static ssize_t put_rest(lua_State *L, struct gev_http_head *o, size_t put) {
   struct gev_http_conn *c = o->c;
-  size_t len = (size_t)(o->at - o->base), held = gev_bytes_count(&c->held);
+  size_t len = (size_t)(o->at - o->base);
   c->writing = true;
-  if (held) { /* less than it is out: the rest of `o` is all of it */
-    size_t k = put < held ? put : held;
-    gev_bytes_drop(&c->held, k);
-    put -= k;
-  }
   if (o->base == c->out.data) {
     c->out.off = 0;
     c->out.len = len;
@@ -85,11 +80,9 @@ static ssize_t put_rest(lua_State *L, struct gev_http_head *o, size_t put) {
 ssize_t gev_http_put(lua_State *L, struct gev_http_head *o, int text,
                      const char *tail, size_t tail_len) {
   struct gev_http_conn *c = o->c;
-  struct iovec iov[4];
-  size_t held = gev_bytes_count(&c->held);
-  size_t total = held + (size_t)(o->at - o->base) + tail_len;
-  int n = add_piece(iov, 0, gev_bytes_front(&c->held), held);
-  n = add_piece(iov, n, o->base, (size_t)(o->at - o->base));
+  struct iovec iov[3];
+  size_t total = (size_t)(o->at - o->base) + tail_len;
+  int n = add_piece(iov, 0, o->base, (size_t)(o->at - o->base));
   c->text = text;
   c->text_off = c->text_len = 0;
   if (text) {
@@ -99,11 +92,9 @@ ssize_t gev_http_put(lua_State *L, struct gev_http_head *o, int text,
   }
   n = add_piece(iov, n, tail, tail_len);
   if (n == 0) return 0;
-  ssize_t put = c->s->ops->write(c->s, iov, n);
-  if (put == (ssize_t)total && o->base == o->room && !c->s->unsent) {
-    if (held) gev_bytes_free(&c->held);
-    return 0;
-  }
+  /* Answers that are held go first: gev_http_flush. */
+  ssize_t put = c->held.data ? 0 : c->s->ops->write(c->s, iov, n);
+  if (put == (ssize_t)total && o->base == o->room && !c->s->unsent) return 0;
   c->tail = tail;
   c->tail_len = tail_len;
   if (put >= 0) return put_rest(L, o, (size_t)put);
