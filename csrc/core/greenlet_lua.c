@@ -6,6 +6,7 @@
 #include "base/except.h"
 #include "core/greenlet_fields.h"
 #include "core/park.h"
+#include "core/scope.h"
 #include "core/report.h"
 #include "core/timeout.h"
 
@@ -165,7 +166,6 @@ static const struct gev_waitop kill_op = {"Greenlet:kill", false,
                                           gev_waitq_cancel,
                                           describe_greenlet};
 
-/* Parks until g is dead; k's context is the hub. */
 /* The one at 1 was not started: only who waits keeps it alive, and that must
  * not hang on its stack, which others may close. */
 static void keep_joined(lua_State *L, struct gev_hub *h) {
@@ -177,6 +177,7 @@ static void keep_joined(lua_State *L, struct gev_hub *h) {
   lua_pop(L, 2);
 }
 
+/* Parks until g is dead; k's context is the hub. */
 static int wait_dead(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
                      const struct gev_waitop *op, double timeout,
                      lua_KFunction k) {
@@ -286,27 +287,15 @@ static int lib_kill(lua_State *L) {
   return 0;
 }
 
-static int killed_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)L, (void)status, (void)ctx;
-  return 0;
-}
-
-/* As m_kill. An error that comes meanwhile must not undo a kill of ours. */
-static int kill_in_passing(lua_State *L) {
-  lua_settop(L, 2);
-  if (!gev_exc_is(L, 2, GEV_EXC_GREENLETEXIT)) return m_kill(L);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushcclosure(L, m_kill, 1);
-  lua_insert(L, 1);
-  return killed_k(L, lua_pcallk(L, 2, 0, 0, 0, killed_k), 0);
-}
-
 /* <close>: joins; kills with the error that leaves the scope. */
 static int m_close(lua_State *L) {
   struct gev_greenlet *g = check(L, 1);
   bool failed = !lua_isnoneornil(L, 2);
   if (g->state == GEV_DEAD || g == gev_hub(L)->current) return 0;
-  if (failed) return kill_in_passing(L);
+  lua_settop(L, 2);
+  if (failed && gev_exc_is(L, 2, GEV_EXC_GREENLETEXIT))
+    return gev_unwind(L, m_kill, 2);
+  if (failed) return m_kill(L);
   if (g->state == GEV_NEW) return 0;
   return wait_dead(L, gev_hub(L), g, &join_op, -1, join_k);
 }

@@ -201,7 +201,6 @@ struct gev_flusher {
 /* In the child of a fork: what is held back is for the parent to send. */
 void gev_flushers_forget(struct gev_hub *h);
 
-
 /* For those who must hear of the loop's end or of a fork: what other threads
  * know of it. `close` is called before the loop is closed; it may be NULL. */
 struct gev_closer {

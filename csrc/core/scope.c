@@ -3,6 +3,7 @@
 
 #include <lauxlib.h>
 
+#include "base/except.h"
 #include "core/park.h"
 
 /* --- shield --------------------------------------------------------------- */
@@ -50,6 +51,30 @@ static int lib_shield(lua_State *L) {
   return shield_k(L, LUA_OK, 0);
 }
 
+/* --- unwinding ----------------------------------------------------------- */
+
+static int unwound_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+int gev_unwind(lua_State *L, lua_CFunction method, int nargs) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushcclosure(L, method, 1);
+  lua_insert(L, -nargs - 1);
+  return unwound_k(L, lua_pcallk(L, nargs, 0, 0, 0, unwound_k), 0);
+}
+
+/* unwind(err, fn, ...): the same for __close methods written in Lua, which get
+ * err; calls fn, and lets its error pass unless err is a kill. */
+static int lib_unwind(lua_State *L) {
+  int nargs = lua_gettop(L) - 2;
+  if (gev_exc_is(L, 1, GEV_EXC_GREENLETEXIT))
+    return unwound_k(L, lua_pcallk(L, nargs, 0, 0, 0, unwound_k), 0);
+  lua_callk(L, nargs, 0, 0, unwound_k);
+  return 0;
+}
+
 /* --- for nurseries ------------------------------------------------------- */
 
 static struct gev_greenlet *check(lua_State *L) {
@@ -86,6 +111,7 @@ static const luaL_Reg guard_methods[] = {{"__close", guard_close},
 static const luaL_Reg functions[] = {{"interrupt", lib_interrupt},
                                      {"uninterrupt", lib_uninterrupt},
                                      {"setquiet", lib_setquiet},
+                                     {"unwind", lib_unwind},
                                      {NULL, NULL}};
 
 void gev_open_scope(lua_State *L, int hub) {

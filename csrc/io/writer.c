@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/except.h"
+#include "core/scope.h"
 #include "io/reader.h"
 
 enum { BATCH = 64, VBUF_DEFAULT = 8192 };
@@ -469,21 +470,11 @@ static int m_close(lua_State *L) {
   return flush_run(L, h, s, once, gev_deadline(s->timeout), THEN_CLOSE);
 }
 
-static int left_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)L, (void)status, (void)ctx;
-  return 0;
-}
-
-/* <close>: as close. Where a kill leaves the scope, what comes meanwhile, a
- * time-out, say, must not undo it. */
+/* <close>: as close. */
 static int m_leave(lua_State *L) {
   bool killed = gev_exc_is(L, 2, GEV_EXC_GREENLETEXIT);
   lua_settop(L, 1);
-  if (!killed) return m_close(L);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushcclosure(L, m_close, 1);
-  lua_insert(L, 1);
-  return left_k(L, lua_pcallk(L, 1, 0, 0, 0, left_k), 0);
+  return killed ? gev_unwind(L, m_close, 1) : m_close(L);
 }
 
 const luaL_Reg gev_writer_methods[] = {

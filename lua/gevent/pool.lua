@@ -3,7 +3,6 @@
 local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 local results = require "gevent._imap"
-local unwind = require "gevent._unwind"
 
 local eventwait, semacquire = core.eventwait, core.semacquire
 
@@ -281,7 +280,7 @@ function Group:__close(err)
   if err == nil then
     self:join()
   else
-    unwind(err, self.kill, self, err)
+    core.unwind(err, self.kill, self, err)
   end
 end
 

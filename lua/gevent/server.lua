@@ -4,7 +4,6 @@ local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 local socket = require "gevent.socket"
 local ssl = require "gevent.ssl"
-local unwind = require "gevent._unwind"
 
 local expected = misuse.expected
 
@@ -174,9 +173,11 @@ function StreamServer:stop(timeout)
   self.started, self.closed = false, true
   if self.socket then self.socket:close() end -- first: it needs no memory
   local _stopped <close> = setmetatable({self}, Stopped)
+  local acceptor = self._acceptor
   self:stop_accepting()
   sweep(self)
   local _leaving <close> = self:_leave()
+  if acceptor then acceptor:join() end -- it may give a last one its handler
   if not drain(self, core.monotonic() + timeout) then
     killhandlers(self)
     drain(self, core.monotonic() + STOP_TIMEOUT)
@@ -184,7 +185,7 @@ function StreamServer:stop(timeout)
 end
 
 StreamServer.close = StreamServer.stop
-function StreamServer:__close(err) unwind(err, self.stop, self) end
+function StreamServer:__close(err) core.unwind(err, self.stop, self) end
 
 -- Several processes -------------------------------------------------------------------
 

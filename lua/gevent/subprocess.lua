@@ -5,7 +5,6 @@
 local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 local nursery = require "gevent.nursery"
-local unwind = require "gevent._unwind"
 local waiting = require "gevent._wait"
 
 local PIPE, STDOUT, DEVNULL = -1, -2, -3
@@ -327,7 +326,7 @@ end
 
 function Popen.__close(self, err)
   if err ~= nil then self:kill() end
-  unwind(err, self.close, self)
+  core.unwind(err, self.close, self)
 end
 
 misuse.methods(Popen, "_process")

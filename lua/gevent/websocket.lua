@@ -6,7 +6,6 @@ local misuse = require "gevent._misuse"
 local handshake = require "gevent._wshandshake"
 local pmdeflate = require "gevent._pmdeflate"
 local socket = require "gevent.socket"
-local unwind = require "gevent._unwind"
 local upgraded = require "gevent.http.upgraded"
 local waiting = require "gevent._wait"
 
@@ -228,7 +227,7 @@ end
 
 function methods:__close(err)
   local _stream <close> = self._stream -- also where memory fails
-  unwind(err, self.close, self, err == nil and 1000 or 1011)
+  core.unwind(err, self.close, self, err == nil and 1000 or 1011)
 end
 
 -- What gevent.http calls: see gevent.http.upgraded.

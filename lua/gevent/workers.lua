@@ -16,7 +16,6 @@ local event = require "gevent.event"
 local gos = require "gevent.os"
 local gsignal = require "gevent.signal"
 local socket = require "gevent.socket"
-local unwind = require "gevent._unwind"
 
 local GRACE = 30           -- seconds that a worker may take to end
 local START_TIMEOUT = 30   -- seconds that a worker may take until it is ready
@@ -385,7 +384,7 @@ function Supervisor:stop(timeout)
 end
 
 Supervisor.close = Supervisor.stop
-function Supervisor:__close(err) unwind(err, self.stop, self) end
+function Supervisor:__close(err) core.unwind(err, self.stop, self) end
 
 --- Replaces each worker by a new one: first that begins, then the old one is
 -- stopped. Where the new one ends before it is ready, the old one stays. Does not wait.

@@ -130,6 +130,39 @@ describe("stop", function()
   end)
 end)
 
+-- The acceptor gives way between two connections: it may hold one then.
+describe("StreamServer:stop", function()
+  local interval = gevent.getswitchinterval()
+  before_each(function() gevent.setswitchinterval(1e-9) end)
+  after_each(function() gevent.setswitchinterval(interval) end)
+
+  it("waits for the handler of a connection that was accepted just now", function()
+    local late = 0
+    for turns = 0, 3 do
+      local begun, ended, server = 0, 0, nil
+      server = StreamServer("127.0.0.1:0", function()
+        begun = begun + 1
+        if server.closed then late = late + 1 end
+        gevent.sleep(0.0005 * begun) -- the last one takes longest
+        ended = ended + 1
+      end)
+      assert(server:start())
+      local socks = {}
+      for i = 1, 120 do
+        socks[i] = assert(socket.socket())
+        socks[i]:settimeout(0)
+        socks[i]:connect("127.0.0.1", server.port)
+      end
+      local _ <close> = helper.closing(table.unpack(socks))
+      for _ = 1, turns do gevent.sleep(0) end
+      server:stop(5)
+      helper.wait_all_blocked()
+      assert.equal(begun, ended)
+    end
+    assert.is_true(late > 0)
+  end)
+end)
+
 describe("a server that stops", function()
   it("tells its websockets 1001", function()
     local ended = {}
