@@ -3,16 +3,9 @@
 
 local helper = require "helper"
 local gevent = require "gevent"
-local it = helper.it
+local it, logger = helper.it, helper.logger
 
 local function noop() end
-
-local function logger()
-  local log = {}
-  return log, function(text)
-    return function() log[#log + 1] = text end
-  end
-end
 
 describe("link", function()
   it("calls back with the greenlet, once", function()

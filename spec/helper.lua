@@ -306,7 +306,27 @@ function helper.tcp_pair()
   return client, (assert(listener:accept(5 * helper.scale)))
 end
 
+--- For `<close>`: closes all of these, without waiting. What is nil is passed over.
+function helper.closing(...)
+  local all = table.pack(...)
+  return helper.defer(function()
+    for i = 1, all.n do
+      local each = all[i]
+      if each and each.settimeout then each:settimeout(0) end
+      if each then each:close() end
+    end
+  end)
+end
+
 -- Odds and ends -----------------------------------------------------------
+
+--- A list, and a function that makes callbacks which add their text to it.
+function helper.logger()
+  local log = {}
+  return log, function(text)
+    return function() log[#log + 1] = text end
+  end
+end
 
 --- Runs Lua code or a file in a fresh interpreter; see helper_process.
 -- @return the exit code or "signal N", what it wrote to stdout, to stderr

@@ -7,22 +7,11 @@ local slope = require "helper_slope"
 local socket = require "gevent.socket"
 local tls = require "helper_tls"
 local waits = require "helper_waits"
-local it = helper.it
+local it, closing = helper.it, helper.closing
 local fill = waits.fill
 
 local function drain(sock)
   while sock:recv(65536, 0) do assert(true) end
-end
-
---- For `<close>`: closes all of them.
-local function closing(...)
-  local socks = {...}
-  return helper.defer(function()
-    for _, sock in ipairs(socks) do
-      sock:settimeout(0)
-      sock:close()
-    end
-  end)
 end
 
 -- Any number may watch a descriptor; a shutdown and a close never wait for others.

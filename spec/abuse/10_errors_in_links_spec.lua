@@ -4,16 +4,9 @@
 local helper = require "helper"
 local gevent = require "gevent"
 local slope = require "helper_slope"
-local it = helper.it
+local it, logger = helper.it, helper.logger
 
 local function noop() end
-
-local function logger()
-  local log = {}
-  return log, function(text)
-    return function() log[#log + 1] = text end
-  end
-end
 
 local failures = {
   ["a string"] = function() error("link trouble") end,

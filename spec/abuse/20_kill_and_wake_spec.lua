@@ -14,15 +14,7 @@ local lock = require "gevent.lock"
 local pool = require "gevent.pool"
 local queue = require "gevent.queue"
 local slope = require "helper_slope"
-local it = helper.it
-
---- For `<close>`: closes all of them.
-local function closing(...)
-  local socks = {...}
-  return helper.defer(function()
-    for _, sock in ipairs(socks) do sock:close() end
-  end)
-end
+local it, closing = helper.it, helper.closing
 
 local TIMEOUT = 0.0005 * helper.scale -- of the first waiter
 

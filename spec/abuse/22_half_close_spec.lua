@@ -6,20 +6,9 @@ local gevent = require "gevent"
 local slope = require "helper_slope"
 local tls = require "helper_tls"
 local web = require "helper_http"
-local it = helper.it
+local it, closing = helper.it, helper.closing
 
 local TIMED_OUT = {nil, "timed out", "timeout", n = 3}
-
---- For `<close>`: closes all of them.
-local function closing(...)
-  local socks = {...}
-  return helper.defer(function()
-    for _, sock in ipairs(socks) do
-      sock:settimeout(0)
-      sock:close()
-    end
-  end)
-end
 
 describe("shutdown", function()
   it("of the writing half leaves the reading half", function()

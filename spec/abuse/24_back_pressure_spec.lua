@@ -12,22 +12,11 @@ local socket = require "gevent.socket"
 local subprocess = require "gevent.subprocess"
 local tls = require "helper_tls"
 local web = require "helper_http"
-local it = helper.it
+local it, closing = helper.it, helper.closing
 
 local TIMED_OUT = {nil, "timed out", "timeout", n = 3}
 local PIECE = ("x"):rep(65536)
 local GIB = 1 << 30
-
---- For `<close>`: closes all of them.
-local function closing(...)
-  local socks = {...}
-  return helper.defer(function()
-    for _, sock in ipairs(socks) do
-      sock:settimeout(0)
-      sock:close()
-    end
-  end)
-end
 
 -- Each calls `begin(write)`, in the greenlet that is to write, with a function that
 -- writes a piece; it returns what closes all. What `begin` returns ends there.

@@ -11,18 +11,7 @@ local queue = require "gevent.queue"
 local select = require "gevent.select"
 local server = require "gevent.server"
 local socket = require "gevent.socket"
-local it = helper.it
-
---- For `<close>`: closes all of them.
-local function closing(...)
-  local socks = {...}
-  return helper.defer(function()
-    for _, sock in ipairs(socks) do
-      sock:settimeout(0)
-      sock:close()
-    end
-  end)
-end
+local it, closing = helper.it, helper.closing
 
 local over -- whether the hogs are to end
 

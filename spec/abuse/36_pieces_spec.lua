@@ -6,20 +6,9 @@ local faults = require "helper_faults"
 local gevent = require "gevent"
 local peer = require "helper_ws"
 local web = require "helper_http"
-local it = helper.it
+local it, closing = helper.it, helper.closing
 
 local TIMED_OUT = {nil, "timed out", "timeout", n = 3}
-
---- For `<close>`: closes all of them.
-local function closing(...)
-  local socks = {...}
-  return helper.defer(function()
-    for _, sock in ipairs(socks) do
-      sock:settimeout(0)
-      sock:close()
-    end
-  end)
-end
 
 -- How each read is called, with a time-out in seconds or nil.
 local function read(...)
