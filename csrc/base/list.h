@@ -30,6 +30,11 @@ static inline void gev_list_append(struct gev_link *list,
   list->prev = l;
 }
 
+static inline void gev_list_prepend(struct gev_link *list,
+                                    struct gev_link *l) {
+  gev_list_append(list->next, l);
+}
+
 static inline void gev_unlink(struct gev_link *l) {
   l->prev->next = l->next;
   l->next->prev = l->prev;

@@ -181,9 +181,11 @@ static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
   lua_setiuservalue(L, idx, 1);
   if (g->flags & GEV_EXTRA) {
     gev_push_extra(L, idx);
-    lua_pushnil(L);
-    lua_rawsetp(L, -2, &gev_key_args);
-    lua_pop(L, 1);
+    if (lua_rawgetp(L, -1, &gev_key_args) != LUA_TNIL) {
+      lua_pushnil(L);
+      lua_rawsetp(L, -3, &gev_key_args); /* a place that is there: no raise */
+    }
+    lua_pop(L, 2);
   }
   end(h, g);
 }

@@ -24,6 +24,7 @@ enum gev_state {
   GEV_RUNNING,  /* its Lua code runs (or it waits in a hub callback) */
   GEV_PARKED,   /* in a wait */
   GEV_READY,    /* woken, in the ready queue */
+  GEV_ENDED,    /* has returned or failed: next in the ready queue, to finish */
   GEV_DEAD,
 };
 

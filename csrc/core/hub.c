@@ -244,34 +244,113 @@ static int resume_refused(struct gev_hub *h, lua_State *co, int *n) {
   return lua_resume(co, h->L, 0, n);
 }
 
-static inline void run_greenlet(struct gev_hub *h, struct gev_greenlet *g) {
-  if (g->state == GEV_DEAD) {
-    gev_greenlet_notify(h, g);
-    return;
-  }
+/* It has begun nothing yet: is its coroutine as it was left? */
+static inline bool is_spoilt(const struct gev_greenlet *g) {
+  return g->state == GEV_STARTING && lua_gettop(g->co) != g->nargs + 1;
+}
+
+/* LUA_YIELD: it has parked. Else it is over, with *n results or an error. */
+static inline int resume(struct gev_hub *h, struct gev_greenlet *g, int *n) {
   lua_State *co = g->co;
-  int n;
-  if (g->state == GEV_STARTING && lua_gettop(co) != g->nargs + 1) {
-    gev_greenlet_spoilt(h, g);
-    return;
-  }
   gev_count_switch(h);
   h->current = g;
   h->running = co;
   g->state = GEV_RUNNING;
-  int status = lua_resume(co, h->L, g->L == co ? g->nargs : 0, &n);
+  int status = lua_resume(co, h->L, g->L == co ? g->nargs : 0, n);
   while (status == LUA_YIELD && !h->parking)
-    status = resume_refused(h, co, &n);
+    status = resume_refused(h, co, n);
+  h->parking = false;
   h->current = NULL;
   h->running = NULL;
-  if (status == LUA_YIELD)
-    h->parking = false;
-  else
-    gev_greenlet_finish(h, g, status, n);
+  return status;
+}
+
+static inline void run_greenlet(struct gev_hub *h, struct gev_greenlet *g) {
+  int n;
+  if (g->state == GEV_DEAD) {
+    gev_greenlet_notify(h, g);
+  } else if (g->state == GEV_ENDED) {
+    gev_greenlet_finish(h, g, g->verdict, lua_gettop(g->co));
+  } else if (is_spoilt(g)) {
+    gev_greenlet_spoilt(h, g);
+  } else {
+    int status = resume(h, g, &n);
+    if (status != LUA_YIELD) gev_greenlet_finish(h, g, status, n);
+  }
 }
 
 void gev_greenlet_run(struct gev_hub *h, struct gev_task *t) {
+  bool lent = h->lent;
+  h->lent = true; /* the others are not to run before the caller goes on */
   run_greenlet(h, gev_task_greenlet(t));
+  h->lent = lent;
+}
+
+/* --- lending ------------------------------------------------------------- */
+
+/* Can gev_greenlet_finish neither raise nor run Lua? */
+static inline bool ends_quietly(struct gev_hub *h,
+                                const struct gev_greenlet *g, int status,
+                                int n) {
+  return status == LUA_OK && n <= 1 &&
+         !(g->flags & (GEV_LINKED | GEV_EXPOSED)) && lua_checkstack(h->L, 8);
+}
+
+static void finish_later(struct gev_hub *h, struct gev_greenlet *g,
+                         int status) {
+  g->verdict = (uint8_t)status;
+  g->state = GEV_ENDED;
+  gev_list_prepend(&h->ready, &g->task.link);
+}
+
+/* Runs one greenlet on the host's stack; false where the hub has to go on. An
+ * error on the main state would unwind it past the host: nothing that could
+ * raise there is done here. */
+static inline bool run_guest(struct gev_hub *h, struct gev_task *t) {
+  struct gev_greenlet *g = gev_task_greenlet(t);
+  int n;
+  if (t->run != gev_greenlet_run || g == h->main || g->state >= GEV_ENDED ||
+      is_spoilt(g))
+    return false;
+  gev_unlink(&t->link);
+  int status = resume(h, g, &n);
+  if (status == LUA_YIELD) return true;
+  bool quiet = ends_quietly(h, g, status, n);
+  if (quiet)
+    gev_greenlet_finish(h, g, status, n);
+  else
+    finish_later(h, g, status);
+  return quiet;
+}
+
+/* True: it is the host's turn, and the loop need not be looked at first. */
+static inline bool run_guests(struct gev_hub *h, struct gev_greenlet *host) {
+  while (!gev_slice_is_over(h) && !gev_list_empty(&h->ready)) {
+    struct gev_task *t = gev_container(h->ready.next, struct gev_task, link);
+    if (t == &host->task) return t->run == gev_greenlet_run;
+    if (!run_guest(h, t)) return false;
+  }
+  return false;
+}
+
+bool gev_hub_lend(lua_State *L, struct gev_hub *h) {
+  struct gev_greenlet *g = h->current;
+  if (h->lent || L != g->co || g->op->external) return false;
+  h->lent = true;
+  h->host = g;
+  h->parking = false;
+  h->current = NULL;
+  h->running = NULL;
+  bool back = run_guests(h, g);
+  h->lent = false;
+  h->host = NULL;
+  if (!back) return false;
+  gev_unlink(&g->task.link);
+  gev_count_switch(h);
+  g->state = GEV_RUNNING;
+  h->current = g;
+  h->running = L;
+  return true;
 }
 
 /* --- turns --------------------------------------------------------------- */

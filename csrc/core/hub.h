@@ -71,8 +71,10 @@ struct gev_hub {
 
   struct gev_greenlet *current; /* whose Lua code runs; NULL: the hub's own */
   struct gev_greenlet *main;    /* the main chunk */
+  struct gev_greenlet *host;    /* whose stack is lent, or NULL */
   lua_State *running; /* the one state that may park; NULL: none may */
   bool parking;       /* a yield on its way out to the hub is a park */
+  bool lent;          /* nobody's stack may be lent: see gev_hub_lend */
   bool closing;       /* the state is being closed: nothing blocks any more */
   volatile int interrupted; /* SIGINT came */
   int pid;            /* the process that it was made in: see fork */
@@ -160,6 +162,11 @@ static inline void gev_alarm_init(struct gev_alarm *alarm,
 uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h);
 /* Runs the loop until the parked main greenlet has been woken. */
 void gev_hub_run(struct gev_hub *h);
+/* For the current greenlet, which is parked: runs what is ready on its stack,
+ * in its order, in the hope that its turn comes, which spares the yield and
+ * the resume. True: it has come. False: it must yield to the hub, which has to
+ * go on. Never raises. */
+bool gev_hub_lend(lua_State *L, struct gev_hub *h);
 /* One turn for a foreign main loop: what is ready, a poll, what is ready. */
 void gev_hub_turn(struct gev_hub *h, bool block);
 /* Has the switch interval passed since the last poll? Looks at the clock once

@@ -190,7 +190,7 @@ static void forget_signals(uv_handle_t *handle, void *arg) {
 /* Neither killed nor unwound: it goes on in the parent. */
 static void leave_behind(lua_State *L, struct gev_hub *h,
                          struct gev_greenlet *g) {
-  if (g == h->current) return;
+  if (g == h->current || g == h->host) return;
   gev_timeouts_forget(g);
   g->state = GEV_DEAD;
   g->flags |= GEV_EXPOSED; /* its coroutine is not to be used again */
@@ -204,10 +204,24 @@ static void leave_behind(lua_State *L, struct gev_hub *h,
   gev_unanchor(L, h, ref);
 }
 
+/* The host has yielded: nothing of it is on the C stack any more. */
+static void leave_host_behind(struct gev_hub *h, struct gev_task *t) {
+  struct gev_greenlet *g = gev_task_greenlet(t);
+  luaL_checkstack(h->L, 6, NULL);
+  gev_push_greenlet(h->L, h, g);
+  leave_behind(h->L, h, g);
+  lua_pop(h->L, 1);
+}
+
 static void release_others(lua_State *L, struct gev_hub *h,
                            struct gev_greenlet *g) {
   (void)L;
-  if (g != h->current) let_go(h, g);
+  if (g == h->current) return;
+  let_go(h, g);
+  if (g != h->host) return;
+  g->state = GEV_READY;
+  g->task.run = leave_host_behind;
+  gev_ready(h, &g->task);
 }
 
 int gev_hub_forked(lua_State *L, struct gev_hub *h) {

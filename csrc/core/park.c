@@ -78,6 +78,7 @@ int gev_park_outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
     main_wait(h);
     return k(L, LUA_YIELD, ctx);
   }
+  if (gev_hub_lend(L, h)) return k(L, LUA_YIELD, ctx);
   h->parking = true;
   return lua_yieldk(L, 0, ctx, k);
 }
