@@ -302,7 +302,7 @@ describe("a connection", function()
     local sock <close> = web.connect(server)
     local function idle()
       helper.wait_all_blocked()
-      return next(server._connections):idle()
+      return server._slots[1].conn:idle()
     end
     assert.is_true(idle())
     assert(sock:sendall("GET / HT"))

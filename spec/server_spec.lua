@@ -244,7 +244,7 @@ describe("stop", function()
     local list = {}
     for i = 1, 20 do list[i] = connect(srv) end
     for _ = 1, 100 do
-      if next(srv._active) then break end
+      if srv._count > 0 then break end
       gevent.sleep(0)
     end
     srv:stop(0)
@@ -254,7 +254,7 @@ describe("stop", function()
       assert.is_truthy(data == "" or code == "ECONNRESET", code)
       sock:close()
     end
-    assert.is_nil(next(srv._active))
+    assert.equal(0, srv._count)
     assert.is_true(began <= 20)
   end)
 

@@ -95,9 +95,17 @@ bool gev_addr_unix(struct gev_addr *a, const char *path, size_t len) {
 
 /* --- address to text ----------------------------------------------------- */
 
+/* inet_ntop, which prints by a format, is most of an accept. */
 static int push_in4(lua_State *L, const struct sockaddr_in *in4) {
-  char host[INET_ADDRSTRLEN];
-  lua_pushstring(L, inet_ntop(AF_INET, &in4->sin_addr, host, sizeof host));
+  char host[INET_ADDRSTRLEN], *end = host;
+  const unsigned char *byte = (const unsigned char *)&in4->sin_addr;
+  for (int i = 0; i < 4; i++) {
+    if (i > 0) *end++ = '.';
+    if (byte[i] >= 100) *end++ = (char)('0' + byte[i] / 100);
+    if (byte[i] >= 10) *end++ = (char)('0' + byte[i] / 10 % 10);
+    *end++ = (char)('0' + byte[i] % 10);
+  }
+  lua_pushlstring(L, host, (size_t)(end - host));
   lua_pushinteger(L, ntohs(in4->sin_port));
   return 2;
 }

@@ -165,7 +165,7 @@ static int accept_now(lua_State *L, struct gev_hub *h,
   } while (fd < 0 && is_transient(errno) && ++tries < TRIES);
   if (fd >= 0) {
     struct gev_socket *conn = lua_touserdata(L, 3);
-    gev_socket_open(L, 3, conn, fd, sock->family, sock->type);
+    conn->s.fd.fd = fd;
     lua_pushvalue(L, 3);
     return gev_fd_give(L, h, &accept_op, 1 + gev_addr_push(L, &a));
   }
@@ -194,7 +194,7 @@ static int m_accept(lua_State *L) {
   int64_t deadline = gev_stream_deadline(L, &sock->s, 2, &once);
   gev_fd_claim(L, h, &sock->s.fd, GEV_READ, &accept_op);
   lua_settop(L, 2);
-  gev_socket_new(L);
+  gev_socket_new(L, sock->family, sock->type);
   return accept_now(L, h, sock, once, deadline);
 }
 

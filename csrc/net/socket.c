@@ -86,35 +86,28 @@ static struct gev_socket *check(lua_State *L, int idx) {
 }
 
 /* The class of (family, type): see make_classes. */
-static void push_class(lua_State *L, int family, int type) {
+/* Makes the userdata on the top one of its class. */
+static void set_class(lua_State *L, int family, int type) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &classes_key);
   if (lua_rawgeti(L, -1, family * 16 + type) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_rawgeti(L, -1, 0); /* a family without a name */
   }
-  lua_remove(L, -2);
+  lua_setmetatable(L, -3);
+  lua_pop(L, 1);
 }
 
-struct gev_socket *gev_socket_new(lua_State *L) {
+struct gev_socket *gev_socket_new(lua_State *L, int family, int type) {
   luaL_checkstack(L, 4, NULL);
   struct gev_socket *sock = lua_newuserdatauv(L, sizeof *sock, 0);
   memset(sock, 0, sizeof *sock);
   sock->cls = &gev_socket_class;
   gev_stream_init(&sock->s, gev_hub(L), &socket_transport, -1);
-  push_class(L, 0, 0);
-  lua_setmetatable(L, -2);
-  return sock;
-}
-
-void gev_socket_open(lua_State *L, int idx, struct gev_socket *sock, int fd,
-                     int family, int type) {
-  idx = lua_absindex(L, idx);
-  sock->s.fd.fd = fd;
   sock->family = (int16_t)family;
   sock->type = (int16_t)type;
   sock->s.messages = type == SOCK_DGRAM;
-  push_class(L, family, type);
-  lua_setmetatable(L, idx);
+  set_class(L, family, type);
+  return sock;
 }
 
 static void nodelay(int fd, int family, int type) {
@@ -151,10 +144,10 @@ static int check_type(lua_State *L, int idx) {
 static int lib_socket(lua_State *L) {
   int family = gev_family(L, 1, AF_INET);
   int type = check_type(L, 2);
-  struct gev_socket *sock = gev_socket_new(L);
+  struct gev_socket *sock = gev_socket_new(L, family, type);
   int fd = socket(family, type | FLAGS, 0);
   if (fd < 0) return gev_fail(L, errno);
-  gev_socket_open(L, -1, sock, prepare(fd), family, type);
+  sock->s.fd.fd = prepare(fd);
   nodelay(fd, family, type);
   return 1;
 }
@@ -164,11 +157,12 @@ static int lib_socketpair(lua_State *L) {
   int fds[2];
   int family = gev_family(L, 1, AF_UNIX);
   int type = check_type(L, 2);
-  struct gev_socket *one = gev_socket_new(L), *two = gev_socket_new(L);
+  struct gev_socket *one = gev_socket_new(L, family, type);
+  struct gev_socket *two = gev_socket_new(L, family, type);
   if (socketpair(family, type | FLAGS, 0, fds) < 0)
     return gev_fail(L, errno);
-  gev_socket_open(L, -2, one, prepare(fds[0]), family, type);
-  gev_socket_open(L, -1, two, prepare(fds[1]), family, type);
+  one->s.fd.fd = prepare(fds[0]);
+  two->s.fd.fd = prepare(fds[1]);
   return 2;
 }
 
@@ -190,14 +184,14 @@ static int lib_fromfd(lua_State *L) {
   lua_Integer n = luaL_checkinteger(L, 1);
   luaL_argcheck(L, n >= 0 && n <= INT_MAX, 1, "not a descriptor");
   int fd = (int)n;
-  struct gev_socket *sock = gev_socket_new(L);
   int type = int_option(fd, SO_TYPE, -1);
   if (type < 0) return gev_fail(L, errno);
+  struct gev_socket *sock = gev_socket_new(L, family_of(fd), type);
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
     return gev_fail(L, errno);
   fcntl(fd, F_SETFD, FD_CLOEXEC);
-  gev_socket_open(L, -1, sock, fd, family_of(fd), type);
+  sock->s.fd.fd = fd;
 #ifdef SO_ACCEPTCONN
   sock->listening = int_option(fd, SO_ACCEPTCONN, 0) != 0;
 #endif
@@ -207,10 +201,10 @@ static int lib_fromfd(lua_State *L) {
 /* s:dup() -> another socket on a copy of the descriptor */
 static int m_dup(lua_State *L) {
   struct gev_socket *sock = check(L, 1);
-  struct gev_socket *copy = gev_socket_new(L);
+  struct gev_socket *copy = gev_socket_new(L, sock->family, sock->type);
   int fd = fcntl(sock->s.fd.fd, F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return gev_fail(L, errno);
-  gev_socket_open(L, -1, copy, fd, sock->family, sock->type);
+  copy->s.fd.fd = fd;
   copy->listening = sock->listening;
   copy->s.timeout = sock->s.timeout;
   return 1;

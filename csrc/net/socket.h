@@ -18,10 +18,8 @@ struct gev_socket {
 };
 
 /* Pushes a socket that has no descriptor yet: the owner exists before the
- * resource. gev_socket_open gives it one and sets its class. */
-struct gev_socket *gev_socket_new(lua_State *L);
-void gev_socket_open(lua_State *L, int idx, struct gev_socket *sock, int fd,
-                     int family, int type);
+ * resource, which its maker puts into s.fd.fd. */
+struct gev_socket *gev_socket_new(lua_State *L, int family, int type);
 
 /* getsockname and the like: for any stream over a socket. */
 extern const luaL_Reg gev_socket_name_methods[];

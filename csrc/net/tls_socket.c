@@ -197,13 +197,10 @@ static int hand_back(lua_State *L, struct gev_tls *t) {
     lua_setmetatable(L, 2);
     t->lower = NULL;
     gev_tls_set_lent(below, false);
-    below->fd.fd = gev_fd_release(h, &t->s.fd);
   } else {
-    struct gev_socket *sock = gev_socket_new(L);
-    below = &sock->s;
-    int fd = gev_fd_release(h, &t->s.fd);
-    gev_socket_open(L, 2, sock, fd, t->family, SOCK_STREAM);
+    below = &gev_socket_new(L, t->family, SOCK_STREAM)->s;
   }
+  below->fd.fd = gev_fd_release(h, &t->s.fd);
   below->timeout = t->s.timeout;
   below->in = t->raw;
   t->raw = (struct gev_bytes){0};

@@ -96,10 +96,10 @@ local function failed(self, conn, err, traceback)
 end
 
 -- Serves the requests of a connection, in its own greenlet.
-function Server:_serve(sock, host, port)
+function Server:_serve(sock, host, port, slot)
   local conn <close> = core.http_conn(sock, self._settings, host, port, self.scheme)
   local handle = self.handle
-  self._connections[conn] = sock
+  slot.conn = conn
   local what, a, b, c = conn:serve(handle)
   local hasfailed = false
   while what do
@@ -118,9 +118,11 @@ end
 
 -- Closes what waits for a request; a new connection only where `new` is true.
 local function closeidle(self, new)
-  for conn, sock in pairs(self._connections) do
-    local idle, first = conn:idle()
-    if idle and (new or not first) then sock:close() end
+  for _, slot in ipairs(self._slots) do
+    if slot.conn then
+      local idle, first = slot.conn:idle()
+      if idle and (new or not first) then slot.sock:close() end
+    end
   end
 end
 
@@ -142,14 +144,14 @@ function Server:_leave()
   self.stopping = true
   self._settings:stop()
   closeidle(self)
-  for _, sock in pairs(self._connections) do
-    local other = upgraded[sock]
+  for _, slot in ipairs(self._slots) do
+    local other = slot.conn and upgraded[slot.sock]
     if other then other:_stop() end
   end
   return setmetatable({core.spawn(closelater, self)}, Killed)
 end
 
-misuse.methods(Server, "_active")
+misuse.methods(Server, "_slots")
 
 -- Making --------------------------------------------------------------------------------
 
@@ -199,7 +201,6 @@ function Server.new(class, listener, handle, opts)
   checklog(opts, "error_log")
   local self = StreamServer.new(class, listener, handle, opts)
   self._settings = settings(opts)
-  self._connections = setmetatable({}, {__mode = "k"})
   self.scheme = self.ssl_context and "https" or "http"
   self.log = opts.log or nil
   self.stopping = false
