@@ -186,6 +186,19 @@ static int conn_idle(lua_State *L) {
   return 2;
 }
 
+/* conn:stream() -> what it was made of */
+static int conn_stream(lua_State *L) {
+  check(L);
+  lua_getiuservalue(L, 1, 1);
+  return 1;
+}
+
+/* ishttpconn(value) -> is it one? */
+static int lib_isconn(lua_State *L) {
+  lua_pushboolean(L, gev_test(L, 1, &gev_http_conn_class) != NULL);
+  return 1;
+}
+
 /* conn:close(): gives up its buffers, not the stream. Idempotent. */
 static int conn_close(lua_State *L) {
   struct gev_http_conn *c = check(L);
@@ -202,7 +215,8 @@ static int conn_close(lua_State *L) {
 
 static const luaL_Reg conn_methods[] = {
     {"serve", gev_http_serve}, {"idle", conn_idle},
-    {"failure", conn_failure}, {"close", conn_close},
+    {"failure", conn_failure}, {"stream", conn_stream},
+    {"close", conn_close},
     {"__close", conn_close},   {"__gc", conn_close},
     {NULL, NULL}};
 
@@ -221,6 +235,8 @@ void gev_open_http_server(lua_State *L, int hub) {
   add_maker(L, hub, "http_settings", lib_settings, "http settings",
             settings_methods);
   add_maker(L, hub, "http_conn", lib_conn, "http connection", conn_methods);
+  lua_pushcfunction(L, lib_isconn);
+  lua_setfield(L, -2, "ishttpconn");
   gev_open_http_headers(L, hub);
   gev_open_http_request(L, hub);
   gev_open_http_response(L, hub);

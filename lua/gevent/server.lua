@@ -14,7 +14,6 @@ local HANDSHAKE_TIMEOUT = 30 -- seconds that a client may take for TLS
 local LARGEST = 65535 -- bytes of a datagram
 local TLS_UNSENT = 1 << 20 -- bytes of a TLS connection that the system takes ahead
 local BATCH = 100 -- connections accepted before others have their turn
-local KEPT = 64 -- slots that an idle server keeps
 
 -- A listener that is none any more; anything else may pass: no descriptors, no
 -- memory, the network is down.
@@ -108,20 +107,18 @@ function StreamServer:stop_accepting()
   if acceptor then acceptor:kill(nil, false) end
 end
 
--- Those that have a handler, without that of one that stops its own server: it goes on.
-local function taken(self)
+-- The handlers, without one that stops its own server: it goes on.
+local function handlers(self)
   local current, list = core.getcurrent(), {}
-  for _, slot in ipairs(self._slots) do
-    local greenlet = slot.greenlet
-    if greenlet and greenlet ~= current then list[#list + 1] = slot end
+  for greenlet in pairs(self._active) do
+    if greenlet ~= current then list[#list + 1] = greenlet end
   end
   return list
 end
 
 -- Waits for the handlers; false at the deadline.
 local function drain(self, deadline)
-  local running = taken(self)
-  for i, slot in ipairs(running) do running[i] = slot.greenlet end
+  local running = handlers(self)
   local waiter <close> = core.multiwait(running)
   for _ = 1, #running do
     if not waiter:take(math.max(0, deadline - core.monotonic())) then
@@ -131,48 +128,33 @@ local function drain(self, deadline)
   return true
 end
 
--- The slot of a connection: its `sock` and `greenlet`, and where it speaks HTTP its
--- `conn`. In a free one these are false. Closed by the greenlet.
-local Slot = {}
-Slot.__index = Slot
-
--- There are as many as there were connections at a time, and used again: to make them
--- and to keep them in a set costs as much as a short request.
-local function newslot(self)
-  local slot = setmetatable(
-    {server = self, sock = false, greenlet = false, conn = false, next = false}, Slot)
-  table.insert(self._slots, slot)
-  return slot
-end
-
--- A handler is over: makes room for another, closes its connection.
-local function release(slot)
-  local self, sock = slot.server, slot.sock
-  if not sock then return end
-  slot.sock, slot.greenlet, slot.conn = false, false, false
-  slot.next, self._free = self._free, slot
+-- A handler is over: makes room for another. Returns what it had.
+local function release(self, greenlet)
+  local had = self._active[greenlet]
+  if not had then return end
+  self._active[greenlet] = nil
   self._count = self._count - 1
-  if self._count == 0 and #self._slots > KEPT then self._slots, self._free = {}, false end
   local room = self._room
   if room then room:start() end
-  sock:close()
+  return had
 end
 
-Slot.__close = release
+-- A handler that had not begun when it ended: for lack of memory, or as it was killed.
+local function clearaway(self, greenlet)
+  local sock = release(self, greenlet)
+  if sock then sock:close() end
+end
 
--- A handler that lacked memory to begin has released nothing.
 local function sweep(self)
-  for _, slot in ipairs(self._slots) do
-    local greenlet = slot.greenlet
-    if greenlet and greenlet.dead then release(slot) end
+  for greenlet in pairs(self._active) do
+    if greenlet.dead then clearaway(self, greenlet) end
   end
 end
 
 local function killhandlers(self)
-  for _, slot in ipairs(taken(self)) do
-    local greenlet = slot.greenlet
-    if greenlet then core.kill(greenlet) end -- an earlier one may have ended it
-    if greenlet and greenlet.dead then release(slot) end -- it had not begun
+  for _, greenlet in ipairs(handlers(self)) do
+    core.kill(greenlet)
+    if greenlet.dead then clearaway(self, greenlet) end
   end
 end
 
@@ -278,11 +260,11 @@ end
 
 -- The TLS socket, or nothing: what a client does wrong is worth a line in a log
 -- that was asked for, and no more.
-local function secure(self, slot, sock, host, port)
+local function secure(self, sock, host, port)
   local tls, message = self.ssl_context:wrap_socket(sock,
     {server_side = true, timeout = self.handshake_timeout})
   if tls then
-    slot.sock = tls
+    self._active[core.getcurrent()] = tls
   elseif self.error_log then
     local peer = port and ("%s:%d"):format(host, port) or "a client"
     complain(self, ("handshake with %s: %s"):format(peer, message))
@@ -290,38 +272,39 @@ local function secure(self, slot, sock, host, port)
   return tls
 end
 
+-- For `<close>` in a connection's greenlet, one for all of a server's: a list of it.
+local Leaving = {__close = function(list) release(list[1], core.getcurrent()) end}
+
 -- The connection's own greenlet: serves it, closes it, makes room.
-local function run(slot, sock, host, port)
-  local _slot <close> = slot
-  local self = slot.server
-  if self.ssl_context then sock = secure(self, slot, sock, host, port) end
-  if sock then self:_serve(sock, host, port, slot) end
+local function run(self, sock, host, port)
+  local _leaving <close> = self._leaving
+  local _sock <close> = sock
+  if not self.ssl_context then return self:_serve(sock, host, port) end
+  local tls <close> = secure(self, sock, host, port)
+  if tls then self:_serve(tls, host, port) end
 end
 
---- For classes below: what happens with a connection, in its slot.
+--- For classes below: what happens with a connection. Among the values of `_active`,
+-- which has the greenlets that serve as keys, they may put another for it.
 function StreamServer:_serve(sock, host, port)
   return self.handle(sock, host, port)
 end
 
 local function enter(self, sock, host, port)
-  local slot, pool, greenlet = self._free or newslot(self), self.pool, nil
-  self._free, slot.next, slot.sock = slot.next, false, sock
-  self._count = self._count + 1
-  if pool then
-    greenlet = pool:spawn(run, slot, sock, host, port)
+  local greenlet
+  if self.pool then
+    greenlet = self.pool:spawn(run, self, sock, host, port)
   else
-    greenlet = core.spawn_raw(run, slot, sock, host, port)
+    greenlet = core.spawn_raw(run, self, sock, host, port)
   end
-  if slot.sock then slot.greenlet = greenlet end
+  self._active[greenlet] = sock
+  self._count = self._count + 1
 end
 
 -- Without memory for a handler, the connection is closed.
 local function dispatch(self, sock, host, port)
   local ok, err = pcall(enter, self, sock, host, port)
   if ok then return end
-  for _, slot in ipairs(self._slots) do
-    if slot.sock == sock then release(slot) end
-  end
   sock:close()
   error(err, 0)
 end
@@ -439,7 +422,8 @@ local function init(self, listener, handle, opts)
   self.handle = handle
   self.error_log = opts.error_log
   self.started, self.closed = false, false
-  self._slots, self._free, self._count = {}, false, 0
+  self._active, self._count = {}, 0
+  self._leaving = setmetatable({self}, Leaving)
   -- What each connection asks for: what is absent would be sought in all the classes.
   self.limit, self.pool, self._room = false, false, false
   self._next, self._serve, self._patience = self._next, self._serve, self._patience
@@ -481,7 +465,7 @@ function StreamServer.new(class, listener, handle, opts)
   return init(setmetatable({}, class), listener, handle, opts)
 end
 
-misuse.methods(StreamServer, "_slots", "server")
+misuse.methods(StreamServer, "_active", "server")
 setmetatable(StreamServer, {__call = StreamServer.new})
 
 -- DatagramServer -----------------------------------------------------------------------
@@ -495,6 +479,7 @@ DatagramServer._type = "dgram"
 local Message = {}
 Message.__index = Message
 function Message.close() end
+Message.__close = Message.close
 
 function DatagramServer:_serve(message, host, port)
   return self.handle(message.data, host, port)

@@ -96,10 +96,10 @@ local function failed(self, conn, err, traceback)
 end
 
 -- Serves the requests of a connection, in its own greenlet.
-function Server:_serve(sock, host, port, slot)
+function Server:_serve(sock, host, port)
   local conn <close> = core.http_conn(sock, self._settings, host, port, self.scheme)
   local handle = self.handle
-  slot.conn = conn
+  self._active[core.getcurrent()] = conn
   local what, a, b, c = conn:serve(handle)
   local hasfailed = false
   while what do
@@ -116,13 +116,19 @@ function Server:_serve(sock, host, port, slot)
   if other then other:_handled(hasfailed) end
 end
 
+local function connections(self)
+  local list = {}
+  for _, conn in pairs(self._active) do -- or a socket that has not got so far
+    if core.ishttpconn(conn) then list[#list + 1] = conn end
+  end
+  return list
+end
+
 -- Closes what waits for a request; a new connection only where `new` is true.
 local function closeidle(self, new)
-  for _, slot in ipairs(self._slots) do
-    if slot.conn then
-      local idle, first = slot.conn:idle()
-      if idle and (new or not first) then slot.sock:close() end
-    end
+  for _, conn in ipairs(connections(self)) do
+    local idle, first = conn:idle()
+    if idle and (new or not first) then conn:stream():close() end
   end
 end
 
@@ -144,14 +150,14 @@ function Server:_leave()
   self.stopping = true
   self._settings:stop()
   closeidle(self)
-  for _, slot in ipairs(self._slots) do
-    local other = slot.conn and upgraded[slot.sock]
+  for _, conn in ipairs(connections(self)) do
+    local other = upgraded[conn:stream()]
     if other then other:_stop() end
   end
   return setmetatable({core.spawn(closelater, self)}, Killed)
 end
 
-misuse.methods(Server, "_slots")
+misuse.methods(Server, "_active")
 
 -- Making --------------------------------------------------------------------------------
 
