@@ -31,6 +31,24 @@ describe("wrap_socket", function()
     server:close()
   end)
 
+  -- The server finds the client gone when it sends its tickets.
+  it("serves a client that closes right after its handshake", function()
+    local a, b = helper.pair()
+    local client = assert(tls.client():wrap_socket(a,
+      {server_hostname = "localhost", do_handshake = false}))
+    local server = assert(tls.server():wrap_socket(b,
+      {server_side = true, do_handshake = false}))
+    local _ <close> = helper.closing(server)
+    assert.equal("timeout", (failure(client:do_handshake(0))))
+    assert.equal("timeout", (failure(server:do_handshake(0))))
+    assert.is_true(client:do_handshake())
+    client:sendall("all that there is")
+    client:close()
+    assert.is_true(server:do_handshake())
+    assert.equal("all that there is", server:recv(100))
+    assert.equal("", server:recv(100))
+  end)
+
   it("never takes plaintext for what came by TLS", function()
     local a, b = helper.pair()
     a:sendall("STARTTLS\ninjected command\n")

@@ -87,6 +87,7 @@ struct gev_tls {
   bool server;
   bool verifies;         /* asks for a certificate and checks it */
   bool checks_host;      /* and the name in it */
+  bool holding;          /* in a step of the handshake: `tail` is sent after */
   bool established;      /* the handshake is complete */
   bool failed;           /* for good */
   bool raw_eof;          /* the descriptor's end was reached */

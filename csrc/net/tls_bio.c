@@ -27,6 +27,7 @@ static ssize_t result(ssize_t n, int want) {
 /* What a peer may make OpenSSL read and answer, before others have their turn
  * and we give up: new keys, tickets, requests to renegotiate. */
 enum { TAKE_MOST = GEV_TLS_IN, TAIL_MOST = 1 << 18 };
+enum { HELD_MOST = 1 << 14 }; /* bytes of a handshake to be sent together */
 
 static ssize_t fd_read(struct gev_tls *t, char *buf, size_t n) {
   ssize_t got;
@@ -99,7 +100,9 @@ static int bio_write(BIO *b, const char *buf, int len) {
   struct gev_tls *t = BIO_get_data(b);
   BIO_clear_retry_flags(b);
   if (t->control) return write_control(t, b, buf, len);
-  ssize_t put = t->tail.data ? 0 : below_write(t, buf, (size_t)len);
+  bool later = t->holding && t->tail.len + (size_t)len <= HELD_MOST;
+  ssize_t put =
+      t->tail.data || later ? 0 : below_write(t, buf, (size_t)len);
   if (put < 0 && !gev_stream_must_wait(put)) {
     t->bio_err = put;
     return -1;

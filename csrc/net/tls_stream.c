@@ -73,15 +73,27 @@ static ssize_t flush_first(struct gev_tls *t, ssize_t result) {
   return put < 0 ? put : result;
 }
 
+/* Sends what a step of the handshake has made, in one piece: an alert too. A
+ * client that wants no tickets may have closed by now, and what it has sent
+ * can still be read. */
+static ssize_t flush_flight(struct gev_tls *t, ssize_t result) {
+  ssize_t put = t->s.unsent ? gev_tls_flush(t) : 0;
+  if (put == 0) return result;
+  if (result == 0)
+    return t->server && !gev_stream_must_wait(put) ? 0 : put;
+  return result == GEV_WANT_READ ? put : result;
+}
+
 ssize_t gev_tls_handshake(struct gev_tls *t) {
   if (t->s.fd.fd < 0) return -EBADF;
   if (t->failed) return GEV_TLS_FAILED;
   begin(t);
+  t->holding = true;
   int r = SSL_do_handshake(t->ssl);
+  t->holding = false;
   ssize_t result = r == 1 ? 0 : outcome(t, r);
   if (r != 1 && result == 0) result = GEV_TLS_FAILED;
-  if (r == 1 && t->s.unsent) result = gev_tls_flush(t);
-  return end(t, flush_first(t, result));
+  return end(t, flush_flight(t, result));
 }
 
 /* --- read ---------------------------------------------------------------- */

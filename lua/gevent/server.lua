@@ -258,18 +258,23 @@ local function complain(self, message)
   core.pcall(writeto, log or io.stderr, ("%s: %s"):format(self, message))
 end
 
--- The TLS socket, or nothing: what a client does wrong is worth a line in a log
--- that was asked for, and no more.
-local function secure(self, sock, host, port)
-  local tls, message = self.ssl_context:wrap_socket(sock,
-    {server_side = true, timeout = self.handshake_timeout})
-  if tls then
-    self._active[core.getcurrent()] = tls
-  elseif self.error_log then
-    local peer = port and ("%s:%d"):format(host, port) or "a client"
-    complain(self, ("handshake with %s: %s"):format(peer, message))
+-- What a client does wrong is worth a line in a log that was asked for, and no more.
+local function complainofhandshake(self, message, host, port)
+  if not self.error_log then return end
+  local peer = port and ("%s:%d"):format(host, port) or "a client"
+  complain(self, ("handshake with %s: %s"):format(peer, message))
+end
+
+-- Without what SSLContext:wrap_socket has to check.
+local function servesecurely(self, sock, host, port)
+  local tls <close>, message = core.tls_wrap(sock, self.ssl_context, true)
+  local ok
+  if tls then ok, message = tls:do_handshake(self.handshake_timeout) end
+  if ok then
+    self:_serve(tls, host, port)
+  else
+    complainofhandshake(self, message, host, port)
   end
-  return tls
 end
 
 -- For `<close>` in a connection's greenlet, one for all of a server's: a list of it.
@@ -279,9 +284,11 @@ local Leaving = {__close = function(list) release(list[1], core.getcurrent()) en
 local function run(self, sock, host, port)
   local _leaving <close> = self._leaving
   local _sock <close> = sock
-  if not self.ssl_context then return self:_serve(sock, host, port) end
-  local tls <close> = secure(self, sock, host, port)
-  if tls then self:_serve(tls, host, port) end
+  if self.ssl_context then
+    servesecurely(self, sock, host, port)
+  else
+    self:_serve(sock, host, port)
+  end
 end
 
 --- For classes below: what happens with a connection. Among the values of `_active`,
