@@ -107,6 +107,25 @@ describe("fields", function()
     assert.is_false(rawequal(top.spawn_tree_locals, other.spawn_tree_locals))
   end)
 
+  it("spawn_tree_locals goes with the last of its tree", function()
+    local seen = setmetatable({}, {__mode = "v"})
+    local function tree()
+      local me = gevent.getcurrent()
+      for i = 1, 3 do
+        local child = gevent.spawn(function() return i end)
+        assert.is_true(rawequal(me.spawn_tree_locals, child.spawn_tree_locals))
+        child:join()
+      end
+      me.spawn_tree_locals.value = {}
+      seen[#seen + 1] = me.spawn_tree_locals
+      seen[#seen + 1] = me.spawn_tree_locals.value
+    end
+    for _ = 1, 2 do gevent.spawn(tree):join() end
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(seen))
+  end)
+
   it("spawning_stack tells where it was made, if asked for", function()
     local former = gevent.config.track_greenlet_tree
     gevent.config.track_greenlet_tree = true

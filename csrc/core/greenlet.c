@@ -171,6 +171,7 @@ static void end(struct gev_hub *h, struct gev_greenlet *g) {
   if (g->timeouts) gev_timeouts_forget(g);
   g->flags &= (uint16_t)~GEV_PENDING;
   g->state = GEV_DEAD;
+  gev_tree_left(h, g);
   gev_copool_give(h, g);
   if (g->flags & GEV_BEGUN) h->greenlets--;
 }
@@ -391,9 +392,8 @@ void gev_greenlet_notify(struct gev_hub *h, struct gev_greenlet *g) {
   }
   gev_waitq_wake_all(h, &g->joiners, g);
   if (g->flags & GEV_NOTIFYING) return; /* a link has linked again */
-  int ref = g->ref;
+  gev_unanchor(L, h, g->ref);
   g->ref = 0;
-  gev_unanchor(L, h, ref);
 }
 
 /* --- kill ---------------------------------------------------------------- */

@@ -106,6 +106,8 @@ struct gev_hub {
   int nspare, npooled; /* coroutines to be used again: greenlet.c */
   lua_State *spare[GEV_POOL];
   int next_ident;      /* core/tree.c */
+  int locals_ref;      /* the same: in the registry, what the tree of that */
+  uint64_t locals_of;  /* greenlet shares; 0: of none */
   bool track_stacks;   /* config: record spawning_stack */
   lua_Hook user_hook;  /* of a greenlet whose yield is being refused */
   int user_hook_mask, user_hook_count;

@@ -35,7 +35,8 @@ void gev_tree_trim(lua_State *L, struct gev_hub *h) {
 }
 
 void gev_open_tree(lua_State *L, struct gev_hub *h) {
-  (void)h;
+  lua_pushboolean(L, false);
+  h->locals_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   gev_weaktable(L, "v");
   set_probe(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &spawners_key);
@@ -62,6 +63,29 @@ static void push_locals(lua_State *L, int idx) {
   lua_newtable(L);
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, idx, 3);
+}
+
+/* Pushes the table that the parent's tree shares: who spawns once spawns more,
+ * so that of the last spawner is at hand. */
+static void push_parents_locals(lua_State *L, struct gev_hub *h,
+                                struct gev_greenlet *parent) {
+  if (h->locals_of == parent->serial) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->locals_ref);
+    return;
+  }
+  gev_push_greenlet(L, h, parent);
+  push_locals(L, -1);
+  lua_replace(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->locals_ref);
+  h->locals_of = parent->serial;
+}
+
+void gev_tree_left(struct gev_hub *h, const struct gev_greenlet *g) {
+  if (h->locals_of != g->serial) return;
+  h->locals_of = 0;
+  lua_pushboolean(h->L, false);
+  lua_rawseti(h->L, LUA_REGISTRYINDEX, h->locals_ref);
 }
 
 /* The stack of the spawning call: a string, for the userdata on the top.
@@ -91,10 +115,8 @@ void gev_tree_enter(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
   g->parent = parent->serial;
   if (!(parent->flags & GEV_SPAWNER)) note_spawner(L, h, parent);
   if (parent != h->main) {
-    gev_push_greenlet(L, h, parent);
-    push_locals(L, -1);
-    lua_setiuservalue(L, -3, 3);
-    lua_pop(L, 1);
+    push_parents_locals(L, h, parent);
+    lua_setiuservalue(L, -2, 3);
   }
   if (h->track_stacks) note_stack(L);
 }

@@ -12,6 +12,8 @@
 /* Enters the new greenlet on the top of the stack into the current one's
  * tree. */
 void gev_tree_enter(lua_State *L, struct gev_hub *h, struct gev_greenlet *g);
+/* It is over. Never raises; needs one place on the main state's stack. */
+void gev_tree_left(struct gev_hub *h, const struct gev_greenlet *g);
 /* Getters of the userdata at 1: each pushes one value. */
 void gev_tree_parent(lua_State *L, struct gev_hub *h,
                      struct gev_greenlet *g);
