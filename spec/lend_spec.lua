@@ -23,7 +23,15 @@ local function hosting(host, ...)
   return g:get()
 end
 
+-- At the end of a slice the host yields, and a slow machine gets there at any time.
+local interval = gevent.getswitchinterval()
+local function endless() gevent.setswitchinterval(60) end
+local function usual() gevent.setswitchinterval(interval) end
+
 describe("a guest", function()
+  before_each(endless)
+  after_each(usual)
+
   it("runs on the stack of the greenlet that blocks", function()
     hosting(function(lent)
       local seen = {}
@@ -130,6 +138,7 @@ describe("a guest", function()
   end)
 
   it("may be what the host's time-out is waiting behind", function()
+    usual()
     hosting(function()
       local busy = gevent.spawn(function()
         local over = helper.now() + 0.02
@@ -229,6 +238,7 @@ describe("a guest", function()
   end)
 
   it("leaves the loop its turn", function()
+    usual()
     local woken = false
     hosting(function(lent)
       local done = event.Event()
@@ -248,6 +258,7 @@ describe("with a host below", function()
   it("a process exits, and closes what both have open", function()
     local code, out, err = helper.run_lua [[
       local gevent = require "gevent"
+      gevent.setswitchinterval(60)
       local function defer(what)
         return setmetatable({}, {__close = function() io.write(what, "\n") end})
       end
@@ -275,6 +286,7 @@ describe("with a host below", function()
     local code, out, err = helper.run_lua([[
       local gevent = require "gevent"
       local gos = require "gevent.os"
+      gevent.setswitchinterval(60)
       local function say(...)
         io.write(table.concat({...}, " "), "\n")
         io.flush()

@@ -333,9 +333,8 @@ static inline bool run_guests(struct gev_hub *h, struct gev_greenlet *host) {
   return false;
 }
 
-bool gev_hub_lend(lua_State *L, struct gev_hub *h) {
+bool gev_hub_lend(struct gev_hub *h) {
   struct gev_greenlet *g = h->current;
-  if (h->lent || L != g->co || g->op->external) return false;
   h->lent = true;
   h->host = g;
   h->parking = false;
@@ -349,7 +348,7 @@ bool gev_hub_lend(lua_State *L, struct gev_hub *h) {
   gev_count_switch(h);
   g->state = GEV_RUNNING;
   h->current = g;
-  h->running = L;
+  h->running = g->co;
   return true;
 }
 

@@ -164,11 +164,11 @@ static inline void gev_alarm_init(struct gev_alarm *alarm,
 uv_loop_t *gev_loop(lua_State *L, struct gev_hub *h);
 /* Runs the loop until the parked main greenlet has been woken. */
 void gev_hub_run(struct gev_hub *h);
-/* For the current greenlet, which is parked: runs what is ready on its stack,
- * in its order, in the hope that its turn comes, which spares the yield and
- * the resume. True: it has come. False: it must yield to the hub, which has to
- * go on. Never raises. */
-bool gev_hub_lend(lua_State *L, struct gev_hub *h);
+/* For the current greenlet, which is parked, on its own coroutine: runs what
+ * is ready on its stack, in its order, in the hope that its turn comes, which
+ * spares the yield and the resume. True: it has come. False: it must yield to
+ * the hub, which has to go on. Only while h->lent is false. Never raises. */
+bool gev_hub_lend(struct gev_hub *h);
 /* One turn for a foreign main loop: what is ready, a poll, what is ready. */
 void gev_hub_turn(struct gev_hub *h, bool block);
 /* Has the switch interval passed since the last poll? Looks at the clock once

@@ -78,7 +78,9 @@ int gev_park_outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
     main_wait(h);
     return k(L, LUA_YIELD, ctx);
   }
-  if (gev_hub_lend(L, h)) return k(L, LUA_YIELD, ctx);
+  const struct gev_greenlet *g = h->current;
+  if (!h->lent && L == g->co && !g->op->external && gev_hub_lend(h))
+    return k(L, LUA_YIELD, ctx);
   h->parking = true;
   return lua_yieldk(L, 0, ctx, k);
 }

@@ -19,6 +19,14 @@ return _G.guarded(function()
   assert(linked == a)
   gevent.joinall{a, b, raw}
 
+  local host = gevent.spawn(function() -- the others run on its stack
+    local plain, many = gevent.spawn(function() return 1 end), gevent.spawn(count, 2)
+    many:link(function(g) linked = g end)
+    plain:join()
+    return many:get()
+  end)
+  assert(select("#", host:get()) == 2)
+
   local blocked = gevent.spawn(gevent.sleep, 60)
   local closed = false
   local tidy = gevent.spawn(function()
