@@ -5,6 +5,19 @@
 local core = require "gevent._core"
 local misuse = require "gevent._misuse"
 
+-- An iterator over the items of a sequence.
+local function each(seq, caller)
+  if type(seq) == "function" then return seq end
+  if type(seq) ~= "table" then
+    misuse.bad(2, caller, misuse.expected("a sequence, list or iterator function,", seq))
+  end
+  local at = 0
+  return function()
+    at = at + 1
+    return seq[at]
+  end
+end
+
 -- An iterator over the tuples of several sequences; ends with the shortest.
 local function zip(seqs, caller)
   if type(seqs) ~= "table" or #seqs == 0 then
@@ -12,19 +25,7 @@ local function zip(seqs, caller)
       .. (type(seqs) == "table" and "none" or type(seqs)))
   end
   local sources = {}
-  for i, seq in ipairs(seqs) do
-    if type(seq) == "function" then
-      sources[i] = seq
-    elseif type(seq) == "table" then
-      local at = 0
-      sources[i] = function()
-        at = at + 1
-        return seq[at]
-      end
-    else
-      misuse.bad(2, caller, misuse.expected("a sequence, list or iterator function,", seq))
-    end
-  end
+  for i, seq in ipairs(seqs) do sources[i] = each(seq, caller) end
   return function()
     local items = {n = #sources}
     for i, source in ipairs(sources) do
@@ -43,18 +44,33 @@ end
 
 -- map ---------------------------------------------------------------------------
 
+-- A greenlet, or what stands for one, for each.
+local function spawneach(pool, fn, seqs)
+  local list, n = {}, 0
+  if type(seqs) == "table" and #seqs == 1 then -- no tuples
+    for item in each(seqs[1], "map") do
+      n = n + 1
+      list[n] = pool:spawn(fn, item)
+    end
+  else
+    for items in zip(seqs, "map") do
+      n = n + 1
+      list[n] = pool:spawn(fn, table.unpack(items, 1, items.n))
+    end
+  end
+  return list, n
+end
+
 local function map(pool, fn, seqs)
   checkcallable(fn, "map")
-  local greenlets, list = {}, {}
-  for items in zip(seqs, "map") do
-    greenlets[#greenlets + 1] = pool:spawn(fn, table.unpack(items, 1, items.n))
-  end
+  local list, n = spawneach(pool, fn, seqs)
   local holes = false
-  for i, greenlet in ipairs(greenlets) do
-    list[i] = greenlet:get()
-    holes = holes or list[i] == nil
+  for i = 1, n do
+    local value = list[i]:get()
+    list[i] = value -- in the place of its greenlet
+    holes = holes or value == nil
   end
-  if holes then list.n = #greenlets end
+  if holes then list.n = n end
   return list
 end
 

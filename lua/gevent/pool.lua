@@ -22,9 +22,38 @@ end
 local Group = {__name = "Group"}
 Group.__index = Group
 
+-- Makes room, or waits for it; a group never lacks it. False: not in time.
+local function room(self, timeout, caller)
+  local permits = self._permits
+  return not permits or semacquire(permits, timeout, caller)
+end
+
+local function giveback(self)
+  local permits = self._permits
+  if permits then permits:release() end
+end
+
 local function register(self, greenlet)
   greenlet:rawlink(self._discard)
   self._members[greenlet] = true
+end
+
+local function count(self)
+  local size = self._size + 1
+  self._size = size
+  if size == 1 then self._empty:clear() end
+end
+
+-- The greenlet is done, or let go; false: it was no member.
+local function leave(self, greenlet)
+  local members = self._members
+  if not members[greenlet] then return false end
+  members[greenlet] = nil
+  local size = self._size - 1
+  self._size = size
+  giveback(self)
+  if size == 0 then self._empty:set() end
+  return true
 end
 
 -- Takes a greenlet in: room for it has been made, and is given back where there
@@ -33,11 +62,10 @@ local function enter(self, greenlet)
   local ok, err = pcall(register, self, greenlet)
   if not ok then
     greenlet:unlink(self._discard)
-    self:_leave()
+    giveback(self)
     error(err, 0)
   end
-  self._size = self._size + 1
-  self._empty:clear()
+  count(self)
 end
 
 -- A member that cannot be started would be one for ever.
@@ -48,19 +76,28 @@ local function launch(self, greenlet)
   error(err, 0)
 end
 
+local function create(self, fn, ...)
+  local greenlet = core.spawn(fn, ...)
+  self._newest = greenlet
+  register(self, greenlet)
+  return greenlet
+end
+
 -- Makes a greenlet, enters it, or neither. It does not run before we block.
 local function spawn(self, fn, ...)
-  local ok, greenlet = pcall(core.spawn, fn, ...)
-  if not ok then
-    self:_leave()
-    error(greenlet, 0)
+  local ok, greenlet = pcall(create, self, fn, ...)
+  local newest = self._newest
+  self._newest = false
+  if ok then
+    count(self)
+    return greenlet
   end
-  local entered, err = pcall(enter, self, greenlet)
-  if not entered then
-    core.kill(greenlet)
-    error(err, 0)
+  if newest then
+    newest:unlink(self._discard)
+    core.kill(newest)
   end
-  return greenlet
+  giveback(self)
+  error(greenlet, 0)
 end
 
 local function checkgreenlet(greenlet, fname)
@@ -69,13 +106,9 @@ local function checkgreenlet(greenlet, fname)
   end
 end
 
--- Groups never lack room.
-function Group._room() return true end
-function Group._leave() end
-
 local function admit(self, greenlet, timeout, caller)
   if self._members[greenlet] then return true end
-  if not self:_room(timeout, caller) then return nil, "timed out", "timeout" end
+  if not room(self, timeout, caller) then return nil, "timed out", "timeout" end
   enter(self, greenlet)
   return true
 end
@@ -110,14 +143,14 @@ end
 -- @treturn Greenlet
 function Group:spawn(fn, ...)
   if self._class == core.Greenlet and type(fn) == "function" then
-    self:_room(nil, "Pool:spawn")
+    room(self, nil, "Pool:spawn")
     return spawn(self, fn, ...) -- cheaper
   end
   if self._class == core.Greenlet and not (debug.getmetatable(fn) or {}).__call then
     misuse.bad(1, "spawn", misuse.expected("function", fn))
   end
   local greenlet = self._class(fn, ...)
-  self:_room(nil, "Pool:spawn")
+  room(self, nil, "Pool:spawn")
   enter(self, greenlet)
   launch(self, greenlet)
   return greenlet
@@ -125,12 +158,7 @@ end
 
 --- Lets a greenlet go, as if it were done.
 function Group:discard(greenlet)
-  if not self._members[greenlet] then return end
-  self._members[greenlet] = nil
-  self._size = self._size - 1
-  greenlet:unlink(self._discard)
-  self:_leave()
-  if self._size == 0 then self._empty:set() end
+  if leave(self, greenlet) then greenlet:unlink(self._discard) end
 end
 
 --- The members, as an iterator.
@@ -297,7 +325,8 @@ local function init(self, class)
   self._empty = core.Event()
   self._empty:set()
   self._class = class or core.Greenlet
-  self._discard = function(greenlet) self:discard(greenlet) end
+  self._discard = function(greenlet) leave(self, greenlet) end
+  self._permits, self._newest = false, false
   return self
 end
 
@@ -318,14 +347,6 @@ local Pool = {__name = "Pool", __len = Group.__len, __close = Group.__close,
   __tostring = Group.__tostring}
 Pool.__index = Pool
 setmetatable(Pool, {__index = Group})
-
-function Pool:_room(timeout, caller)
-  return self._permits == nil or semacquire(self._permits, timeout, caller)
-end
-
-function Pool:_leave()
-  if self._permits then self._permits:release() end
-end
 
 function Pool:full() return self:free_count() <= 0 end
 
@@ -358,7 +379,7 @@ local function newpool(size, greenlet_class)
   end
   local self = init(setmetatable({}, Pool), greenlet_class)
   self.size = size and math.tointeger(size)
-  self._permits = size and core.Semaphore(self.size)
+  self._permits = size and core.Semaphore(self.size) or false
   return self
 end
 
