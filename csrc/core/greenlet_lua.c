@@ -6,8 +6,8 @@
 #include "base/except.h"
 #include "core/greenlet_fields.h"
 #include "core/park.h"
-#include "core/scope.h"
 #include "core/report.h"
+#include "core/scope.h"
 #include "core/timeout.h"
 
 static const char class_key = 0, raw_key = 0;

@@ -85,8 +85,7 @@ static struct gev_socket *check(lua_State *L, int idx) {
   return gev_check(L, idx, &gev_socket_class);
 }
 
-/* The class of (family, type): see make_classes. */
-/* Makes the userdata on the top one of its class. */
+/* Gives the userdata on the top its class: see make_classes. */
 static void set_class(lua_State *L, int family, int type) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &classes_key);
   if (lua_rawgeti(L, -1, family * 16 + type) == LUA_TNIL) {
