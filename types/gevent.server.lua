@@ -37,7 +37,8 @@ function StreamServer:stop(timeout) end
 ---@return string? code # for programs: see docs/errors.md
 function StreamServer:serve_forever() end
 
----For classes below: what happens with a connection.
+---For classes below: what happens with a connection. Among the values of `_active`,
+---which has the greenlets that serve as keys, they may put another for it.
 function StreamServer:_serve() end
 
 ---For classes below: the next connection, or what stands for one, its host and
