@@ -21,8 +21,12 @@ return _G.guarded(function()
 
   local host = gevent.spawn(function() -- the others run on its stack
     local plain, many = gevent.spawn(function() return 1 end), gevent.spawn(count, 2)
-    many:link(function(g) linked = g end)
+    local last
+    many:link(function(g) last = g end)
     plain:join()
+    many:join()
+    gevent.sleep(0)
+    assert(last == many)
     return many:get()
   end)
   assert(select("#", host:get()) == 2)
