@@ -74,6 +74,78 @@ describe("fields", function()
     assert.is_true(g.args == nil or g.args[1] == nil)
   end)
 
+  it("args are there wherever the greenlet is", function()
+    local gco = require "gevent.coroutine"
+    local expected = {1, nil, "three", n = 3}
+    local function check(g)
+      assert.same({1, nil, "three"}, g.args)
+    end
+    local function deep(n)
+      if n > 0 then return (deep(n - 1)) end
+      check(gevent.getcurrent())
+    end
+    local g
+    g = gevent.spawn(function(a, ...)
+      a = a + select("#", ...) -- not that of args
+      check(g)
+      deep(50)
+      gco.wrap(function() deep(3) gevent.sleep(0) deep(3) end)()
+      gevent.sleep(0)
+      return a
+    end, table.unpack(expected, 1, 3))
+    check(g) -- it has not begun
+    gevent.sleep(0)
+    check(g) -- it is blocked in a coroutine
+    gevent.sleep(0)
+    check(g) -- it is blocked
+    assert.equal(3, g:get())
+    assert.is_nil(g.args)
+  end)
+
+  it("args may be many, or none", function()
+    local gate = helper.gate()
+    local function wait() gate:wait() end
+    local many = {}
+    for i = 1, 1000 do many[i] = i end
+    for _, list in ipairs {{}, {1}, many} do
+      local g = gevent.spawn(wait, table.unpack(list))
+      assert.same(list, g.args)
+      gevent.sleep(0)
+      assert.same(list, g.args)
+    end
+    gate:open()
+    gevent.sleep(0)
+    assert.is_false((pcall(gevent.spawn, wait, table.unpack({}, 1, 15001))))
+  end)
+
+  it("args do not show what a subclass hides, nor those of raw ones", function()
+    local Class = gevent.Greenlet:subclass("Class")
+    function Class:_run(a, b)
+      self.seen = {a, b, self.args[1], self.args[2], #self.args}
+    end
+    local g = Class("x", "y")
+    assert.same({"x", "y"}, g.args)
+    g:start()
+    g:join()
+    assert.same({"x", "y", "x", "y", 2}, g.seen)
+    assert.is_nil(gevent.spawn_raw(type, 1).args)
+  end)
+
+  it("args of one whose coroutine was closed are none", function()
+    local printed <close> = helper.capture_errors()
+    local co
+    local g = gevent.spawn(function()
+      co = coroutine.running()
+      gevent.sleep(60)
+    end, 1, 2)
+    helper.wait_all_blocked()
+    assert.same({1, 2}, g.args)
+    coroutine.close(co)
+    assert.same({}, g.args)
+    g:kill()
+    assert.matches("dead coroutine", printed:text())
+  end)
+
   it("spawning_greenlet is who made it, weakly", function()
     local child
     local parent = gevent.spawn(function()

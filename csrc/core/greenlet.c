@@ -10,16 +10,16 @@
 #include <string.h>
 
 #include "base/except.h"
+#include "core/body.h"
 #include "core/copool.h"
 #include "core/park.h"
 #include "core/report.h"
 #include "core/timeout.h"
 #include "core/tree.h"
 
-const char gev_key_args = 0, gev_key_links = 0, gev_key_pending = 0,
-           gev_key_traceback = 0, gev_key_stack = 0, gev_key_joined = 0;
-enum { MAX_ARGS = 30000 };
-static const char tracebacks_key = 0; /* of coroutines that fail: weak */
+const char gev_key_links = 0, gev_key_pending = 0, gev_key_traceback = 0,
+           gev_key_stack = 0, gev_key_joined = 0;
+enum { MAX_ARGS = 15000 }; /* they are there twice: see body.h */
 
 static bool greenlet_is_ready(const void *self) {
   return ((const struct gev_greenlet *)self)->state == GEV_DEAD;
@@ -51,53 +51,6 @@ void gev_push_greenlet(lua_State *L, struct gev_hub *h,
   gev_push_anchored(L, h, g->ref);
 }
 
-/* --- the body ------------------------------------------------------------ */
-
-/* Message handler: where a greenlet dies of an error the stack is still
- * whole, so the traceback is taken here, and laid aside until the end: the
- * <close> variables see the error itself. Exits are no failures. */
-static int on_error(lua_State *L) {
-  if (gev_exc_is(L, 1, GEV_EXC_GREENLETEXIT)) return 1;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
-  lua_pushthread(L);
-  luaL_traceback(L, L, NULL, 1);
-  lua_rawset(L, -3);
-  lua_settop(L, 1);
-  return 1;
-}
-
-/* Pushes the traceback of co, if one was laid aside, or nil. */
-static void take_traceback(lua_State *L, lua_State *co) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
-  lua_pushthread(co);
-  lua_xmove(co, L, 1);
-  lua_pushvalue(L, -1);
-  lua_rawget(L, -3);
-  lua_insert(L, -3);
-  lua_pushnil(L);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
-void gev_greenlet_prepare(lua_State *L) {
-  gev_weaktable(L, "k");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &tracebacks_key);
-  gev_copool_prepare(L);
-}
-
-static int body_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)ctx;
-  if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
-  return lua_gettop(L) - 1;
-}
-
-/* Runs the function under a pcall, so that <close> variables may block while
- * an error or a kill unwinds the greenlet. The handler is at 1: see load. */
-static int body(lua_State *L) {
-  int nargs = lua_gettop(L) - 2;
-  return body_k(L, lua_pcallk(L, nargs, LUA_MULTRET, 1, 0, body_k), 0);
-}
-
 /* --- making and starting ------------------------------------------------- */
 
 void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
@@ -110,32 +63,19 @@ void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags) {
   gev_waitq_init(&g->joiners);
 }
 
-/* Copies the function and its arguments to the coroutine, above the body and
- * its message handler. */
-static void load(lua_State *L, struct gev_greenlet *g, int first, int nargs) {
-  lua_State *co = g->co;
-  if (nargs > LUA_MINSTACK - 4 && !lua_checkstack(co, nargs + 3))
-    luaL_error(L, "not enough memory");
-  lua_pushcfunction(co, body);
-  lua_pushcfunction(co, on_error);
-  for (int i = first; i <= first + nargs; i++) lua_pushvalue(L, i);
-  lua_xmove(L, co, nargs + 1);
-  g->nargs = (int16_t)(nargs + 2);
-}
-
 struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
                                       int cls, int first, int nargs,
-                                      uint16_t flags) {
+                                      int shown, uint16_t flags) {
   if (nargs > MAX_ARGS) luaL_error(L, "too many arguments to a greenlet");
-  if (nargs > 8)
-    luaL_checkstack(L, nargs + 4, "too many arguments to a greenlet");
+  if (nargs > 4)
+    luaL_checkstack(L, nargs + shown + 4, "too many arguments to a greenlet");
   struct gev_greenlet *g = lua_newuserdatauv(L, sizeof *g, 3);
   gev_greenlet_init(g, flags);
   lua_pushvalue(L, cls);
   lua_setmetatable(L, -2);
   gev_tree_enter(L, h, g);
   g->co = g->L = gev_copool_take(L, h, g);
-  load(L, g, first, nargs);
+  gev_body_load(L, g, first, nargs, shown);
   return g;
 }
 
@@ -180,14 +120,6 @@ static void end(struct gev_hub *h, struct gev_greenlet *g) {
 static void settle(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
                    int idx) {
   lua_setiuservalue(L, idx, 1);
-  if (g->flags & GEV_EXTRA) {
-    gev_push_extra(L, idx);
-    if (lua_rawgetp(L, -1, &gev_key_args) != LUA_TNIL) {
-      lua_pushnil(L);
-      lua_rawsetp(L, -3, &gev_key_args); /* a place that is there: no raise */
-    }
-    lua_pop(L, 2);
-  }
   end(h, g);
 }
 
@@ -213,7 +145,7 @@ static void keep_traceback(lua_State *L, int idx) {
  * value, anything else a failure, which is reported. Pops it. */
 static void settle_error(lua_State *L, struct gev_hub *h,
                          struct gev_greenlet *g, int idx) {
-  take_traceback(L, g->co);
+  gev_body_traceback(L, g->co);
   bool failed = !gev_exc_is(L, -2, GEV_EXC_GREENLETEXIT);
   if (failed) {
     keep_traceback(L, idx);
@@ -298,7 +230,7 @@ static int spawn_link(lua_State *L) {
   struct gev_hub *h = lua_touserdata(L, 1);
   gev_push_rawclass(L, h);
   lua_replace(L, 1);
-  struct gev_greenlet *g = gev_greenlet_new(L, h, 1, 2, 1,
+  struct gev_greenlet *g = gev_greenlet_new(L, h, 1, 2, 1, 0,
                                             GEV_RAW | GEV_POOLED);
   gev_greenlet_start(L, h, g, 0);
   gev_unlink(&g->task.link);

@@ -3,7 +3,7 @@
  *
  * User values of the userdata: 1 the coroutine, and when it is done the
  * outcome; 2 a table for whatever is rare (user's fields, links, name,
- * arguments, traceback), made when needed; 3 the locals of its spawn tree.
+ * traceback), made when needed; 3 the locals of its spawn tree.
  * A started greenlet is anchored by the hub until it is finished. */
 #ifndef GEV_CORE_GREENLET_H
 #define GEV_CORE_GREENLET_H
@@ -94,10 +94,11 @@ static inline bool gev_has_pending(const struct gev_greenlet *g) {
 void gev_greenlet_run(struct gev_hub *h, struct gev_task *t);
 
 /* Pushes a new, unstarted greenlet of the class at index `cls` that will call
- * the function at index `first` with the `nargs` values that follow it. */
+ * the function at index `first` with the `nargs` values that follow it. The
+ * last `shown` of them can be asked for. */
 struct gev_greenlet *gev_greenlet_new(lua_State *L, struct gev_hub *h,
                                       int cls, int first, int nargs,
-                                      uint16_t flags);
+                                      int shown, uint16_t flags);
 /* Queues the greenlet on the top of the stack, now or at `due` (else 0).
  * Only the first start counts. */
 void gev_greenlet_start(lua_State *L, struct gev_hub *h,
@@ -135,15 +136,13 @@ bool gev_push_extra(lua_State *L, int idx);
 /* The same; makes it where there is none. */
 void gev_make_extra(lua_State *L, int idx);
 /* Keys into it, by address. */
-extern const char gev_key_args, gev_key_links, gev_key_pending,
-    gev_key_traceback, gev_key_stack, gev_key_joined;
+extern const char gev_key_links, gev_key_pending, gev_key_traceback,
+    gev_key_stack, gev_key_joined;
 
 /* Pushes the class of raw greenlets. */
 void gev_push_rawclass(lua_State *L, struct gev_hub *h);
 /* Sets all fields of a new one. */
 void gev_greenlet_init(struct gev_greenlet *g, uint16_t flags);
-/* Makes what this file keeps in the registry. */
-void gev_greenlet_prepare(lua_State *L);
 /* Makes the main greenlet. */
 void gev_greenlet_newmain(lua_State *L, struct gev_hub *h);
 /* Adds the class Greenlet, spawn and friends to the table on the top. */

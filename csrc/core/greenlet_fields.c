@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "core/body.h"
 #include "core/report.h"
 #include "core/tree.h"
 
@@ -118,9 +119,8 @@ static int get_stack(lua_State *L, struct gev_greenlet *g) {
   return get_rare(L, &gev_key_stack);
 }
 static int get_args(lua_State *L, struct gev_greenlet *g) {
-  if (get_rare(L, &gev_key_args) && !lua_isnil(L, -1)) return 1;
   if (g->state == GEV_DEAD || (g->flags & (GEV_RAW | GEV_MAIN))) return 0;
-  lua_newtable(L);
+  gev_body_args(L, g);
   return 1;
 }
 static int get_started(lua_State *L, struct gev_greenlet *g) {

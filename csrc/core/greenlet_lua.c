@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/except.h"
+#include "core/body.h"
+#include "core/copool.h"
 #include "core/greenlet_fields.h"
 #include "core/park.h"
 #include "core/report.h"
@@ -27,30 +29,14 @@ void gev_push_rawclass(lua_State *L, struct gev_hub *h) {
 
 /* --- making -------------------------------------------------------------- */
 
-/* Keeps a copy of the n values from index `first` on as the args of the
- * greenlet on the top. */
-static void keep_args(lua_State *L, int first, int n) {
-  gev_make_extra(L, -1);
-  lua_createtable(L, n, 0);
-  for (int i = 0; i < n; i++) {
-    lua_pushvalue(L, first + i);
-    lua_rawseti(L, -2, i + 1);
-  }
-  lua_rawsetp(L, -2, &gev_key_args);
-  lua_pop(L, 1);
-}
-
 /* From index `first` on: the function, `hidden` arguments that args does not
  * show, arguments. Pushes the unstarted greenlet, of the class at cls. */
 static struct gev_greenlet *make(lua_State *L, struct gev_hub *h, int cls,
                                  int first, int hidden, uint16_t flags) {
   int nargs = lua_gettop(L) - first;
   gev_checkcallable(L, first);
-  struct gev_greenlet *g =
-      gev_greenlet_new(L, h, cls, first, nargs, flags);
-  if (nargs > hidden && !(flags & GEV_RAW))
-    keep_args(L, first + 1 + hidden, nargs - hidden);
-  return g;
+  return gev_greenlet_new(L, h, cls, first, nargs,
+                          flags & GEV_RAW ? 0 : nargs - hidden, flags);
 }
 
 /* spawn(fn, ...) -> Greenlet */
@@ -102,10 +88,11 @@ static int class_call(lua_State *L) {
   lua_insert(L, 2);
   lua_pushnil(L); /* the place of self, which is yet to be made */
   lua_insert(L, 3);
+  int nargs = lua_gettop(L) - 2;
   struct gev_greenlet *g = make(L, gev_hub(L), 1, 2, 1, 0);
   lua_pushvalue(L, -1);
   lua_xmove(L, g->co, 1);
-  lua_replace(g->co, 4); /* body, handler, _run, self, ... */
+  lua_replace(g->co, -nargs - 1); /* ..., _run, self, arguments, itself */
   return 1;
 }
 
@@ -410,7 +397,8 @@ static void set_spawn(lua_State *L, int hub, const char *name,
 }
 
 void gev_open_greenlet(lua_State *L, int hub) {
-  gev_greenlet_prepare(L);
+  gev_body_prepare(L);
+  gev_copool_prepare(L);
   lua_pushvalue(L, hub);
   gev_newclass(L, "Greenlet", methods, 1);
   lua_pushvalue(L, hub);
