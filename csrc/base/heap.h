@@ -1,7 +1,8 @@
 /* base/heap.h - layer: base. Intrusive min-heap keyed by a 64-bit integer.
- * Owns its array of pointers, never the nodes: a node lives inside the object
- * that waits and knows its own position, so removal is O(log n) without a
- * search. Pure: no Lua, no libuv. */
+ * Owns its array, never the nodes: a node lives inside the object that waits
+ * and knows its own position, so removal is O(log n) without a search. The keys
+ * are in the array too: to look at those of the nodes, which are anywhere, would
+ * be most of the time. Pure: no Lua, no libuv. */
 #ifndef GEV_BASE_HEAP_H
 #define GEV_BASE_HEAP_H
 
@@ -9,13 +10,18 @@
 #include <stdint.h>
 
 struct gev_heapnode {
-  int64_t key;
+  int64_t key;   /* not to be changed while it is in a heap */
   uint32_t pos;  /* 1-based position in the heap; 0: in none */
   uint32_t kind; /* the owner's: what the node lives in */
 };
 
+struct gev_heapslot {
+  int64_t key;
+  struct gev_heapnode *node;
+};
+
 struct gev_heap {
-  struct gev_heapnode **at; /* at[0] is the smallest */
+  struct gev_heapslot *at; /* at[0] is the smallest */
   uint32_t n, cap;
 };
 
@@ -30,7 +36,7 @@ void gev_heap_free(struct gev_heap *h);
 void gev_heap_trim(struct gev_heap *h);
 
 static inline struct gev_heapnode *gev_heap_top(const struct gev_heap *h) {
-  return h->n ? h->at[0] : 0;
+  return h->n ? h->at[0].node : 0;
 }
 
 static inline bool gev_heap_has(const struct gev_heapnode *node) {
