@@ -1,8 +1,8 @@
 /* base/heap.h - layer: base. Intrusive min-heap keyed by a 64-bit integer.
  * Owns its array, never the nodes: a node lives inside the object that waits
- * and knows its own position, so removal is O(log n) without a search. The keys
- * are in the array too: to look at those of the nodes, which are anywhere, would
- * be most of the time. Pure: no Lua, no libuv. */
+ * and knows its own position, so removal is O(log n) without a search. The
+ * keys are in the array too: the nodes are anywhere, and mostly out of the
+ * processor's caches. Pure: no Lua, no libuv. */
 #ifndef GEV_BASE_HEAP_H
 #define GEV_BASE_HEAP_H
 
