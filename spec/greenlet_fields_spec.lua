@@ -115,7 +115,7 @@ describe("fields", function()
     end
     gate:open()
     gevent.sleep(0)
-    assert.is_false((pcall(gevent.spawn, wait, table.unpack({}, 1, 15001))))
+    assert.is_false((pcall(gevent.spawn, wait, table.unpack({}, 1, 30001))))
   end)
 
   it("args do not show what a subclass hides, nor those of raw ones", function()

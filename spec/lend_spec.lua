@@ -227,6 +227,22 @@ describe("a guest", function()
     end)
   end)
 
+  it("and its host may wait any number of times in one call", function()
+    local n = 30000
+    local function generator() for _ = 1, n do gevent.sleep(0) end end
+    local a = gevent.spawn(function() gco.wrap(generator)() end)
+    local b = gevent.spawn(generator)
+    gevent.joinall {a, b}
+    gco.wrap(generator)() -- the main greenlet's
+    hosting(function()
+      local list = {}
+      for i = 1, 1000 do
+        list[i] = gevent.spawn(function() for _ = 1, i do gevent.sleep(0) end end)
+      end
+      assert.equal(1000, #gevent.joinall(list))
+    end)
+  end)
+
   it("may be the host of nobody", function()
     hosting(function()
       local function nest(n)
@@ -282,6 +298,39 @@ describe("with a host below", function()
     assert.same({"guest", "host"}, lines)
   end)
 
+  it("a child of fork closes nothing of it, and finds it dead", function()
+    local code, out, err = helper.run_lua [[
+      local gevent = require "gevent"
+      local gos = require "gevent.os"
+      gevent.setswitchinterval(60)
+      local child, co, host
+      host = gevent.spawn(function()
+        local _ <close> = setmetatable({}, {__close = function()
+          io.write(child and "the child closes\n" or "the parent closes\n")
+        end})
+        co = coroutine.running()
+        gevent.sleep(0.01)
+      end)
+      gevent.spawn(function()
+        assert(coroutine.status(co) == "normal")
+        io.flush()
+        local pid = gos.fork()
+        if pid == 0 then
+          child = true
+          collectgarbage()
+          assert(host.dead and gevent.isinstance(host:get(), gevent.GreenletExit))
+          host:join()
+          host:kill()
+          os.exit(0, true)
+        end
+        local which, status = gos.waitpid(pid, 20)
+        assert(which == pid and status == 0)
+      end):get()
+      host:join()
+    ]]
+    assert.same({0, "the parent closes\n", ""}, {code, out, err})
+  end)
+
   it("a child of fork goes on without it", function()
     local code, out, err = helper.run_lua([[
       local gevent = require "gevent"
@@ -309,7 +358,7 @@ describe("with a host below", function()
             os.exit(which == pid2 and 3 or 9, false)
           end
           collectgarbage()
-          assert(not host:ready())
+          assert(host:ready())
           gevent.sleep(0.001)
           collectgarbage()
           assert(gevent.isinstance(host:get(), gevent.GreenletExit))

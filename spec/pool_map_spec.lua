@@ -68,6 +68,11 @@ for name, make in pairs(makers) do
       expect_list(squares(10), p:map(square, counter(10)))
       expect_list({}, p:map(square, {}))
       expect_list({}, p:map(square, counter(0)))
+      local two = {1, 2}
+      expect_list(squares(2), p:map(square, function(...)
+        assert.equal(0, select("#", ...))
+        return table.remove(two, 1)
+      end))
       local q = queue.Queue(nil, numbers(4))
       q:close()
       expect_list(squares(4), p:map(square, q:iter()))

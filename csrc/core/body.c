@@ -74,7 +74,7 @@ void gev_body_load(lua_State *L, struct gev_greenlet *g, int first, int nargs,
     lua_pushvalue(L, first + i);
   for (int i = first; i <= first + nargs; i++) lua_pushvalue(L, i);
   lua_xmove(L, co, n);
-  g->nargs = (int16_t)(n + (shown ? 2 : 1));
+  g->nargs = (uint16_t)(n + (shown ? 2 : 1));
 }
 
 /* The level of the function at the bottom; -1: there is none. */

@@ -82,30 +82,38 @@ struct step {
   lua_KFunction k;
 };
 
+/* The greenlet was woken: what goes to the coroutine inside? */
+static int woken(lua_State *L, struct gev_hub *h, const struct step *s,
+                 lua_State *co) {
+  set_blocked(L, h, s->thread, false);
+  return h->current && h->current->L == co ? h->current->nargs : 0;
+}
+
+/* A loop, for where the greenlet stays the stack would grow by each park. */
 static int step(lua_State *L, struct gev_hub *h, const struct step *s,
                 lua_State *co, int nargs) {
   lua_State *outer = h->running;
   bool may_park = outer == L && (L == h->L || lua_isyieldable(L));
-  int n;
-  h->running = may_park ? co : NULL;
-  int status = lua_resume(co, L, nargs, &n);
-  h->running = outer;
-  if (status == LUA_YIELD && h->parking) {
+  for (;;) {
+    int n;
+    h->running = may_park ? co : NULL;
+    int status = lua_resume(co, L, nargs, &n);
+    h->running = outer;
+    if (status != LUA_YIELD || !h->parking) return s->done(L, co, status, n);
     set_blocked(L, h, s->thread, true);
-    return gev_park_outward(L, h, (lua_KContext)s, s->k);
+    if (!gev_park_stay(L, h))
+      return gev_park_leave(L, h, (lua_KContext)s, s->k);
+    nargs = woken(L, h, s, co);
   }
-  return s->done(L, co, status, n);
 }
 
-/* The greenlet was woken: on with the coroutine inside. */
+/* On with the coroutine inside. */
 static int step_k(lua_State *L, int status, lua_KContext ctx) {
   const struct step *s = (const struct step *)ctx;
   struct gev_hub *h = gev_hub(L);
   (void)status;
   lua_State *co = lua_tothread(L, s->thread);
-  set_blocked(L, h, s->thread, false);
-  int nargs = h->current && h->current->L == co ? h->current->nargs : 0;
-  return step(L, h, s, co, nargs);
+  return step(L, h, s, co, woken(L, h, s, co));
 }
 
 /* Moves the arguments over; false with a message on the top of L where the

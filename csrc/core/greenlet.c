@@ -19,7 +19,7 @@
 
 const char gev_key_links = 0, gev_key_pending = 0, gev_key_traceback = 0,
            gev_key_stack = 0, gev_key_joined = 0;
-enum { MAX_ARGS = 15000 }; /* they are there twice: see body.h */
+enum { MAX_ARGS = 30000 }; /* they are there twice: see body.h */
 
 static bool greenlet_is_ready(const void *self) {
   return ((const struct gev_greenlet *)self)->state == GEV_DEAD;

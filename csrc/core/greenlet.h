@@ -68,7 +68,7 @@ struct gev_greenlet {
   lua_State *L;           /* where it parked: co, or a coroutine inside it */
   const struct gev_waitop *op; /* what it waits in, while parked */
   void *on;                    /* what it waits on: the token of its wake */
-  int16_t nargs;               /* values delivered for the next resume */
+  uint16_t nargs;              /* values delivered for the next resume */
   uint16_t flags;
   uint16_t shield; /* depth of shield() */
   uint8_t state, verdict;

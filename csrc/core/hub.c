@@ -252,7 +252,9 @@ static inline bool is_spoilt(const struct gev_greenlet *g) {
 /* LUA_YIELD: it has parked. Else it is over, with *n results or an error. */
 static inline int resume(struct gev_hub *h, struct gev_greenlet *g, int *n) {
   lua_State *co = g->co;
+  const char *below = h->floor;
   gev_count_switch(h);
+  h->floor = __builtin_frame_address(0);
   h->current = g;
   h->running = co;
   g->state = GEV_RUNNING;
@@ -262,6 +264,7 @@ static inline int resume(struct gev_hub *h, struct gev_greenlet *g, int *n) {
   h->parking = false;
   h->current = NULL;
   h->running = NULL;
+  h->floor = below;
   return status;
 }
 
@@ -333,8 +336,17 @@ static inline bool run_guests(struct gev_hub *h, struct gev_greenlet *host) {
   return false;
 }
 
+/* A call that waits time and again, and goes on from within each time, would
+ * grow the C stack without end. To yield takes it down. */
+enum { MOST_STACK = 32768 };
+static inline bool is_deep(const struct gev_hub *h) {
+  ptrdiff_t depth = h->floor - (const char *)__builtin_frame_address(0);
+  return depth > MOST_STACK || depth < -MOST_STACK;
+}
+
 bool gev_hub_lend(struct gev_hub *h) {
   struct gev_greenlet *g = h->current;
+  if (is_deep(h)) return false;
   h->lent = true;
   h->host = g;
   h->parking = false;

@@ -75,6 +75,7 @@ struct gev_hub {
   lua_State *running; /* the one state that may park; NULL: none may */
   bool parking;       /* a yield on its way out to the hub is a park */
   bool lent;          /* nobody's stack may be lent: see gev_hub_lend */
+  const char *floor;  /* where the C stack of the current greenlet begins */
   bool closing;       /* the state is being closed: nothing blocks any more */
   volatile int interrupted; /* SIGINT came */
   int pid;            /* the process that it was made in: see fork */

@@ -187,10 +187,41 @@ static void forget_signals(uv_handle_t *handle, void *arg) {
     watcher->caught_signals = watcher->dispatched_signals = 0;
 }
 
+static const char frames_key = 0;
+
+/* Nothing of it is on the C stack any more: it has yielded. */
+static void forget_host(struct gev_hub *h, struct gev_task *t) {
+  struct gev_greenlet *g = gev_task_greenlet(t);
+  lua_State *L = h->L;
+  int ref = g->ref;
+  luaL_checkstack(L, 4, NULL);
+  gev_push_greenlet(L, h, g);
+  gev_push_extra(L, -1);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, &frames_key);
+  g->ref = 0;
+  gev_unanchor(L, h, ref);
+  lua_pop(L, 2);
+}
+
+/* The frames of the host are on the C stack, so it and its coroutine must stay
+ * until it yields, which its task makes it do: see run_guest. The userdata is
+ * on the top of the stack. */
+static void keep_host(lua_State *L, struct gev_hub *h, struct gev_greenlet *g) {
+  gev_make_extra(L, -1);
+  lua_pushthread(g->co);
+  lua_xmove(g->co, L, 1);
+  lua_rawsetp(L, -2, &frames_key);
+  lua_pop(L, 1);
+  g->task.run = forget_host;
+  gev_ready(h, &g->task);
+}
+
 /* Neither killed nor unwound: it goes on in the parent. */
 static void leave_behind(lua_State *L, struct gev_hub *h,
                          struct gev_greenlet *g) {
-  if (g == h->current || g == h->host) return;
+  if (g == h->current) return;
+  if (g == h->host) keep_host(L, h, g);
   gev_timeouts_forget(g);
   g->state = GEV_DEAD;
   g->flags |= GEV_EXPOSED; /* its coroutine is not to be used again */
@@ -199,29 +230,17 @@ static void leave_behind(lua_State *L, struct gev_hub *h,
   gev_exc_push(L, GEV_EXC_GREENLETEXIT, "left in the parent by fork");
   lua_setiuservalue(L, -2, 1);
   gev_waitq_wake_all(h, &g->joiners, g);
-  int ref = g->ref;
-  g->ref = 0;
-  gev_unanchor(L, h, ref);
-}
-
-/* The host has yielded: nothing of it is on the C stack any more. */
-static void leave_host_behind(struct gev_hub *h, struct gev_task *t) {
-  struct gev_greenlet *g = gev_task_greenlet(t);
-  luaL_checkstack(h->L, 6, NULL);
-  gev_push_greenlet(h->L, h, g);
-  leave_behind(h->L, h, g);
-  lua_pop(h->L, 1);
+  if (g != h->host) {
+    int ref = g->ref;
+    g->ref = 0;
+    gev_unanchor(L, h, ref);
+  }
 }
 
 static void release_others(lua_State *L, struct gev_hub *h,
                            struct gev_greenlet *g) {
   (void)L;
-  if (g == h->current) return;
-  let_go(h, g);
-  if (g != h->host) return;
-  g->state = GEV_READY;
-  g->task.run = leave_host_behind;
-  gev_ready(h, &g->task);
+  if (g != h->current) let_go(h, g);
 }
 
 int gev_hub_forked(lua_State *L, struct gev_hub *h) {

@@ -71,18 +71,26 @@ static void main_wait(struct gev_hub *h) {
   if (status != LUA_OK) lua_error(L);
 }
 
-int gev_park_outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
-                     lua_KFunction k) {
+bool gev_park_stay(lua_State *L, struct gev_hub *h) {
   if (L == h->L) {
     h->parking = false;
     main_wait(h);
-    return k(L, LUA_YIELD, ctx);
+    return true;
   }
   const struct gev_greenlet *g = h->current;
-  if (!h->lent && L == g->co && !g->op->external && gev_hub_lend(h))
-    return k(L, LUA_YIELD, ctx);
+  return !h->lent && L == g->co && !g->op->external && gev_hub_lend(h);
+}
+
+int gev_park_leave(lua_State *L, struct gev_hub *h, lua_KContext ctx,
+                   lua_KFunction k) {
   h->parking = true;
   return lua_yieldk(L, 0, ctx, k);
+}
+
+static int outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
+                   lua_KFunction k) {
+  return gev_park_stay(L, h) ? k(L, LUA_YIELD, ctx)
+                             : gev_park_leave(L, h, ctx, k);
 }
 
 int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
@@ -96,7 +104,7 @@ int gev_park(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
   h->external += op->external;
   g->timer.node.key = deadline; /* kept for the next wait of the call */
   if (deadline != GEV_NEVER) gev_heap_insert(&h->timers, &g->timer.node);
-  return gev_park_outward(L, h, ctx, k);
+  return outward(L, h, ctx, k);
 }
 
 int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
@@ -109,7 +117,7 @@ int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
   g->verdict = GEV_WOKEN;
   g->state = GEV_READY;
   gev_ready(h, &g->task);
-  return gev_park_outward(L, h, ctx, k);
+  return outward(L, h, ctx, k);
 }
 
 enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h) {

@@ -60,10 +60,11 @@ int gev_park_ready(lua_State *L, struct gev_hub *h, struct gev_greenlet *g,
 /* What a continuation calls first. Raises a kill, a Timeout, LoopExit. */
 enum gev_verdict gev_unpark(lua_State *L, struct gev_hub *h);
 
-/* To the hub, and from there to k. For core/coroutine.c: the resumer of a
- * parked coroutine parks with it. */
-int gev_park_outward(lua_State *L, struct gev_hub *h, lua_KContext ctx,
-                     lua_KFunction k);
+/* For core/coroutine.c: the resumer of a parked coroutine parks with it. True:
+ * the wait is over, without a yield. Else gev_park_leave is to be returned. */
+bool gev_park_stay(lua_State *L, struct gev_hub *h);
+int gev_park_leave(lua_State *L, struct gev_hub *h, lua_KContext ctx,
+                   lua_KFunction k);
 
 /* Wakes a parked greenlet that the caller has taken out of its queue. `on` is
  * the token: a wake for something else is a bug and aborts. */

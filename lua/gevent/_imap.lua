@@ -48,9 +48,12 @@ end
 local function spawneach(pool, fn, seqs)
   local list, n = {}, 0
   if type(seqs) == "table" and #seqs == 1 then -- no tuples
-    for item in each(seqs[1], "map") do
+    local source = each(seqs[1], "map")
+    local item = source()
+    while item ~= nil do
       n = n + 1
       list[n] = pool:spawn(fn, item)
+      item = source()
     end
   else
     for items in zip(seqs, "map") do

@@ -179,10 +179,11 @@ function StreamServer:stop(timeout)
   if self.socket then self.socket:close() end -- first: it needs no memory
   local _stopped <close> = setmetatable({self}, Stopped)
   local acceptor = self._acceptor
-  self:stop_accepting()
+  local own = acceptor == core.getcurrent() -- called by error_log: it ends by itself
+  if own then self._acceptor = nil else self:stop_accepting() end
   sweep(self)
   local _leaving <close> = self:_leave()
-  if acceptor then acceptor:join() end -- it may give a last one its handler
+  if acceptor and not own then acceptor:join() end -- it may give a last one its handler
   if not drain(self, core.monotonic() + timeout) then
     killhandlers(self)
     drain(self, core.monotonic() + STOP_TIMEOUT)
@@ -342,7 +343,7 @@ end
 -- Runs in a greenlet of its own until the server stops.
 function StreamServer:_acceptloop()
   local delay, batch = FIRST_DELAY, 0
-  while true do
+  while not self.closed do
     waitforroom(self)
     local sock, host, port = self:_next()
     if sock then

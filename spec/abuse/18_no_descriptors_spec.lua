@@ -157,6 +157,29 @@ describe("too few descriptors", function()
     end
   end)
 
+  it("may make its log stop the server, which lets its handlers finish", function()
+    local began, finished, stopped = helper.gate(), false, nil
+    local srv
+    srv = server.StreamServer("127.0.0.1:0", function()
+      began:open()
+      gevent.sleep(0.01)
+      finished = true
+    end, {error_log = function() stopped = pcall(srv.stop, srv, 5 * helper.scale) end})
+    assert(srv:start())
+    local sock <close> = assert(socket.create_connection("127.0.0.1", srv.port))
+    began:wait()
+    local listener = srv.socket
+    local close = function() return listener:close() end
+    srv.socket = {close = close, accept = function()
+      return nil, "too many open files", "EMFILE"
+    end}
+    local other <close> = assert(socket.create_connection("127.0.0.1", srv.port))
+    helper.wait_until(function() return stopped ~= nil end)
+    assert.same({true, true, true}, {stopped, finished, srv.closed})
+    assert.equal("", sock:read("a"))
+    assert.is_true(other ~= nil)
+  end)
+
   it("make the server wait, not spin; it goes on when there are some",
     function()
       local code, out, err = helper.run_lua([[
