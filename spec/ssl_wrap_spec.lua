@@ -12,6 +12,14 @@ local failure, closer = tls.failure, tls.closer
 
 local function pack(...) return table.pack(...) end
 
+-- A client and a server, connected, whose handshake is still to be done.
+local function unshaken()
+  local a, b = helper.pair()
+  return assert(tls.client():wrap_socket(a,
+    {server_hostname = "localhost", do_handshake = false})),
+    assert(tls.server():wrap_socket(b, {server_side = true, do_handshake = false}))
+end
+
 -- wrap_socket ------------------------------------------------------------------------
 
 describe("wrap_socket", function()
@@ -33,11 +41,7 @@ describe("wrap_socket", function()
 
   -- The server finds the client gone when it sends its tickets.
   it("serves a client that closes right after its handshake", function()
-    local a, b = helper.pair()
-    local client = assert(tls.client():wrap_socket(a,
-      {server_hostname = "localhost", do_handshake = false}))
-    local server = assert(tls.server():wrap_socket(b,
-      {server_side = true, do_handshake = false}))
+    local client, server = unshaken()
     local _ <close> = helper.closing(server)
     assert.equal("timeout", (failure(client:do_handshake(0))))
     assert.equal("timeout", (failure(server:do_handshake(0))))
@@ -175,11 +179,7 @@ describe("wrap_socket", function()
   end)
 
   it("does its handshake later if told: in reads and writes as well", function()
-    local a, b = helper.pair()
-    local client = assert(tls.client():wrap_socket(a,
-      {server_hostname = "localhost", do_handshake = false}))
-    local server = assert(tls.server():wrap_socket(b,
-      {server_side = true, do_handshake = false}))
+    local client, server = unshaken()
     local _ <close> = closer(client, server)
     assert.is_nil(client:version())
     assert.matches("handshake>$", tostring(client))
